@@ -41,5 +41,5 @@ bench: install ## benchmarks; results belong in tests/benchmarks/README.md
 fmt: install ## format and sort imports
 	$(VENV)/bin/ruff check --fix . && $(VENV)/bin/ruff format .
 
-servers:
-	@sh scripts/install-servers.sh
+servers: $(STAMP)
+	@sh scripts/install-servers.sh $(PY)
