@@ -1,0 +1,1 @@
+"""Native PyTorch networks, samplers and checkpoints. Knows nothing of the service that uses them."""

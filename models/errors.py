@@ -1,0 +1,70 @@
+"""What can go wrong in models/ because of a file or a request. Mistakes of a programmer are assertions, not these.
+
+ModelError
+├── CheckpointError: MissingComponent, MalformedConfig, MalformedFile, MissingKeys, UnknownKeys, ShapeMismatch, UnsafeFormat
+└── SamplingError: UnsupportedSize, UnsupportedSampler, NonFiniteImage      (also a ValueError)
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class ModelError(Exception):
+    """Anything that models/ refuses or cannot do."""
+
+
+class CheckpointError(ModelError):
+    """A folder or file of weights that cannot be loaded."""
+
+
+class MissingComponent(CheckpointError):
+    """A folder lacks a file or subfolder that a pipeline needs."""
+
+
+class MalformedConfig(CheckpointError):
+    """A configuration file that is no JSON, lacks a field, or names something unknown."""
+
+
+class MalformedFile(CheckpointError):
+    """A weight file or its index that is damaged or contradicts itself."""
+
+
+class UnsafeFormat(CheckpointError):
+    """A weight file in a format that can run code when it is read."""
+
+
+class _Keys(CheckpointError):
+    """A checkpoint whose parameters do not fit the network; names the first few of them."""
+
+    def __init__(self, where: Path | str, what: str, keys: Sequence[str], shown: int = 5) -> None:
+        self.keys = tuple(keys)
+        more = f" and {len(keys) - shown} more" if len(keys) > shown else ""
+        super().__init__(f"{where}: {what}: {', '.join(keys[:shown])}{more}")
+
+
+class MissingKeys(_Keys):
+    """Parameters of the network that the file does not hold."""
+
+
+class UnknownKeys(_Keys):
+    """Parameters in the file that the network does not have."""
+
+
+class ShapeMismatch(_Keys):
+    """Parameters whose shape in the file is not the network's."""
+
+
+class SamplingError(ModelError, ValueError):
+    """A request that the network or sampler cannot serve."""
+
+
+class UnsupportedSize(SamplingError):
+    """A width or height outside what the network can make."""
+
+
+class UnsupportedSampler(SamplingError):
+    """A scheduler configuration that no sampler here implements."""
+
+
+class NonFiniteImage(SamplingError):
+    """The network produced NaN or infinity; no picture can be made of it."""

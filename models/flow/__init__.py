@@ -1,0 +1,1 @@
+"""Denoising transformers for flow matching, one file a family."""

@@ -1,0 +1,226 @@
+"""The transformer of FLUX.2 and FLUX.2 klein: noisy picture tokens and text features to a velocity.
+
+Parameters carry Black Forest Labs' names and fused layout (github.com/black-forest-labs/flux2, src/flux2/model.py). Unlike FLUX.1
+there are no biases, no pooled text vector, and one modulation shared by all blocks of a kind. Reading files belongs to
+models.checkpoints, noise and steps to models.samplers.
+
+Shape suffixes: B = rows, L = tokens, C = channels, 4 = axes of a position (reference, row, column, text position).
+Time: 1 is pure noise, 0 is the picture.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.layers.attention import QkNorm, attention
+from models.layers.modulation import Modulated, Modulation, modulated, normalised
+from models.layers.rope import Rotation, rotation_angles
+from models.layers.timestep import NUM_FEATURES, MlpEmbedder, sinusoidal_features
+
+
+@dataclass(frozen=True)
+class Flux2Params:
+    """Sizes of the network. The defaults are those of FLUX.2 [dev].
+
+    Attributes:
+        in_channels: channels of a picture token, in and out.
+        context_in_dim: channels of a text token.
+        hidden_size: width of the residual stream.
+        num_heads: attention heads; hidden_size / num_heads is the sum of axes_dim.
+        depth: blocks with separate weights for picture and text.
+        depth_single_blocks: blocks with shared weights after them.
+        axes_dim: channels of a head that encode each of the four position axes.
+        theta: base of the rotary frequencies.
+        mlp_ratio: width of a feed-forward layer over hidden_size.
+        guidance_embed: whether the guidance strength is an input of the network.
+    """
+
+    in_channels: int = 128
+    context_in_dim: int = 15360
+    hidden_size: int = 6144
+    num_heads: int = 48
+    depth: int = 8
+    depth_single_blocks: int = 48
+    axes_dim: tuple[int, ...] = (32, 32, 32, 32)
+    theta: int = 2000
+    mlp_ratio: float = 3.0
+    guidance_embed: bool = True
+
+    def __post_init__(self) -> None:
+        if self.hidden_size != self.num_heads * self.head_dim:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} is not num_heads {self.num_heads} times {self.head_dim}, "
+                f"the sum of axes_dim {self.axes_dim}"
+            )
+
+    @property
+    def head_dim(self) -> int:
+        """Channels of one attention head."""
+        return sum(self.axes_dim)
+
+    @property
+    def mlp_size(self) -> int:
+        """Width of a feed-forward layer."""
+        return int(self.hidden_size * self.mlp_ratio)
+
+
+class SwiGlu(nn.Module):
+    """Half of the channels gate the other half (Shazeer 2020, arXiv:2002.05202)."""
+
+    def forward(self, x_BLC: Tensor) -> Tensor:
+        gate_BLC, value_BLC = x_BLC.chunk(2, dim=-1)
+        return functional.silu(gate_BLC) * value_BLC
+
+
+class SelfAttention(nn.Module):
+    """The weights with which one stream takes part in joint attention."""
+
+    def __init__(self, params: Flux2Params) -> None:
+        super().__init__()
+        self.qkv = nn.Linear(params.hidden_size, 3 * params.hidden_size, bias=False)
+        self.norm = QkNorm(params.head_dim)
+        self.proj = nn.Linear(params.hidden_size, params.hidden_size, bias=False)
+        self._num_heads = params.num_heads
+
+    def forward(self, x_BLC: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return queries, keys and values, B L N D each; `proj` is for what attention makes of them."""
+        return self.norm(self.qkv(x_BLC), self._num_heads)
+
+
+def _feed_forward(params: Flux2Params) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(params.hidden_size, 2 * params.mlp_size, bias=False),
+        SwiGlu(),
+        nn.Linear(params.mlp_size, params.hidden_size, bias=False),
+    )
+
+
+class DoubleStreamBlock(nn.Module):
+    """Joint attention over text and picture, each with its own weights, then a feed-forward layer for each."""
+
+    def __init__(self, params: Flux2Params) -> None:
+        super().__init__()
+        self.img_attn = SelfAttention(params)
+        self.img_mlp = _feed_forward(params)
+        self.txt_attn = SelfAttention(params)
+        self.txt_mlp = _feed_forward(params)
+
+    def forward(
+        self,
+        img_BLC: Tensor,
+        txt_BLC: Tensor,
+        img_mod: tuple[Modulated, ...],
+        txt_mod: tuple[Modulated, ...],
+        rotation: Rotation,
+    ) -> tuple[Tensor, Tensor]:
+        txt_qkv = self.txt_attn(modulated(txt_BLC, txt_mod[0]))
+        img_qkv = self.img_attn(modulated(img_BLC, img_mod[0]))
+        q_BLND, k_BLND, v_BLND = (torch.cat(both, dim=1) for both in zip(txt_qkv, img_qkv, strict=True))
+        joint_BLC = attention(q_BLND, k_BLND, v_BLND, rotation)
+        num_txt = txt_BLC.shape[1]
+        img_BLC = img_BLC + img_mod[0].gate_B1C * self.img_attn.proj(joint_BLC[:, num_txt:])
+        img_BLC = img_BLC + img_mod[1].gate_B1C * self.img_mlp(modulated(img_BLC, img_mod[1]))
+        txt_BLC = txt_BLC + txt_mod[0].gate_B1C * self.txt_attn.proj(joint_BLC[:, :num_txt])
+        txt_BLC = txt_BLC + txt_mod[1].gate_B1C * self.txt_mlp(modulated(txt_BLC, txt_mod[1]))
+        return img_BLC, txt_BLC
+
+
+class SingleStreamBlock(nn.Module):
+    """Attention and feed-forward side by side on text and picture together (Dehghani et al. 2023, arXiv:2302.05442)."""
+
+    def __init__(self, params: Flux2Params) -> None:
+        super().__init__()
+        self._sizes = (3 * params.hidden_size, 2 * params.mlp_size)
+        self._num_heads = params.num_heads
+        self.linear1 = nn.Linear(params.hidden_size, sum(self._sizes), bias=False)
+        self.norm = QkNorm(params.head_dim)
+        self.mlp_act = SwiGlu()
+        self.linear2 = nn.Linear(params.hidden_size + params.mlp_size, params.hidden_size, bias=False)
+
+    def forward(self, x_BLC: Tensor, mod: Modulated, rotation: Rotation) -> Tensor:
+        qkv_BLC, mlp_BLC = self.linear1(modulated(x_BLC, mod)).split(self._sizes, dim=-1)
+        attended_BLC = attention(*self.norm(qkv_BLC, self._num_heads), rotation)
+        out_BLC = self.linear2(torch.cat([attended_BLC, self.mlp_act(mlp_BLC)], dim=-1))
+        return x_BLC + mod.gate_B1C * out_BLC
+
+
+class LastLayer(nn.Module):
+    """Layer norm with its own shift and scale (in this order), then one linear layer."""
+
+    def __init__(self, params: Flux2Params) -> None:
+        super().__init__()
+        self.linear = nn.Linear(params.hidden_size, params.in_channels, bias=False)
+        self.adaLN_modulation = nn.Sequential(
+            nn.SiLU(), nn.Linear(params.hidden_size, 2 * params.hidden_size, bias=False)
+        )
+
+    def forward(self, x_BLC: Tensor, vec_BC: Tensor) -> Tensor:
+        shift_B1C, scale_B1C = self.adaLN_modulation(vec_BC)[:, None].chunk(2, dim=-1)
+        return self.linear((1 + scale_B1C) * normalised(x_BLC) + shift_B1C)
+
+
+class Flux2(nn.Module):
+    """FLUX.2's transformer (BFL `Flux2`)."""
+
+    def __init__(self, params: Flux2Params) -> None:
+        super().__init__()
+        self.params = params
+        d = params.hidden_size
+        self.img_in = nn.Linear(params.in_channels, d, bias=False)
+        self.time_in = MlpEmbedder(NUM_FEATURES, d)
+        self.txt_in = nn.Linear(params.context_in_dim, d, bias=False)
+        if params.guidance_embed:
+            self.guidance_in = MlpEmbedder(NUM_FEATURES, d)
+        self.double_blocks = nn.ModuleList(DoubleStreamBlock(params) for _ in range(params.depth))
+        self.single_blocks = nn.ModuleList(SingleStreamBlock(params) for _ in range(params.depth_single_blocks))
+        self.double_stream_modulation_img = Modulation(d, num_sublayers=2)
+        self.double_stream_modulation_txt = Modulation(d, num_sublayers=2)
+        self.single_stream_modulation = Modulation(d, num_sublayers=1)
+        self.final_layer = LastLayer(params)
+
+    def forward(
+        self,
+        x_BLC: Tensor,
+        x_ids_BL4: Tensor,
+        timesteps_B: Tensor,
+        context_BLC: Tensor,
+        context_ids_BL4: Tensor,
+        guidance_B: Tensor | None = None,
+    ) -> Tensor:
+        """Predict the velocity dx/dt of every picture token.
+
+        Args:
+            x_BLC: picture tokens at time timesteps_B; reference tokens may follow them.
+            x_ids_BL4: their positions: (0, row, column, 0), of reference k (10 + 10 k, row, column, 0).
+            timesteps_B: times in [0, 1].
+            context_BLC: text features; padding takes part like any other token.
+            context_ids_BL4: their positions, (0, 0, 0, l).
+            guidance_B: guidance strength of each row, exactly when params.guidance_embed.
+
+        Returns:
+            Velocities of all tokens of x_BLC, those of reference tokens without meaning.
+        """
+        vec_BC = self._conditioning(timesteps_B, guidance_B, x_BLC.dtype)
+        ids_BL4 = torch.cat([context_ids_BL4, x_ids_BL4], dim=1)
+        rotation = Rotation(rotation_angles(ids_BL4, self.params.axes_dim, self.params.theta))
+        img_mod = self.double_stream_modulation_img(vec_BC)
+        txt_mod = self.double_stream_modulation_txt(vec_BC)
+        (single_mod,) = self.single_stream_modulation(vec_BC)
+
+        img_BLC, txt_BLC = self.img_in(x_BLC), self.txt_in(context_BLC)
+        for block in self.double_blocks:
+            img_BLC, txt_BLC = block(img_BLC, txt_BLC, img_mod, txt_mod, rotation)
+        joint_BLC = torch.cat([txt_BLC, img_BLC], dim=1)
+        for block in self.single_blocks:
+            joint_BLC = block(joint_BLC, single_mod, rotation)
+        return self.final_layer(joint_BLC[:, txt_BLC.shape[1] :], vec_BC)
+
+    def _conditioning(self, timesteps_B: Tensor, guidance_B: Tensor | None, dtype: torch.dtype) -> Tensor:
+        if (guidance_B is not None) != self.params.guidance_embed:
+            raise ValueError("guidance_B belongs to networks with guidance_embed, and to no other")
+        vec_BC = self.time_in(sinusoidal_features(timesteps_B).to(dtype))
+        if guidance_B is None:
+            return vec_BC
+        return vec_BC + self.guidance_in(sinusoidal_features(guidance_B).to(dtype))

@@ -1,0 +1,45 @@
+"""Sinusoidal features of a time or a guidance strength, and the small network that reads them.
+
+Shape suffixes: B = rows, F = sinusoidal features, C = channels.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+NUM_FEATURES = 256
+TIME_FACTOR = 1000.0
+MAX_PERIOD = 10_000.0
+
+
+def sinusoidal_features(t_B: Tensor, num_features: int = NUM_FEATURES) -> Tensor:
+    """Return cosines, then sines, of 1000 t at geometrically spaced frequencies, in float32.
+
+    The product 1000 t is taken in the dtype of t_B: Diffusers' pipelines hand bfloat16 networks bfloat16 times, and a caller
+    that wants their pictures does the same. Everything after it is float32.
+
+    Args:
+        t_B: times in [0, 1], or guidance strengths.
+        num_features: even number of features.
+
+    Returns:
+        Features, B x num_features, float32.
+    """
+    half = num_features // 2
+    exponents_F = -math.log(MAX_PERIOD) * torch.arange(half, dtype=torch.float32, device=t_B.device) / half
+    angles_BF = (t_B * TIME_FACTOR).float()[:, None] * exponents_F.exp()[None]
+    return torch.cat([angles_BF.cos(), angles_BF.sin()], dim=-1)
+
+
+class MlpEmbedder(nn.Module):
+    """Two linear layers with SiLU between them, without biases (BFL `MLPEmbedder`)."""
+
+    def __init__(self, in_channels: int, hidden_size: int) -> None:
+        super().__init__()
+        self.in_layer = nn.Linear(in_channels, hidden_size, bias=False)
+        self.out_layer = nn.Linear(hidden_size, hidden_size, bias=False)
+
+    def forward(self, x_BF: Tensor) -> Tensor:
+        return self.out_layer(functional.silu(self.in_layer(x_BF)))
