@@ -1,0 +1,190 @@
+"""Engine: admits rows and runs them one denoise step at a time. It owns the device; it knows no queue, SQL or HTTP.
+
+Who runs next is the scheduler's decision, what a step costs is for Costs to know, and the mathematics is the network's.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from models.errors import ModelError
+from workers.engine.conditioning import PromptCache, PromptKey
+from workers.engine.costs import Costs
+from workers.engine.events import Began, EngineEvent, Expired, Failed, Finished, Stepped
+from workers.engine.network import Network
+from workers.engine.row import Denoising, Request, Row, RowKey, Shape
+from workers.engine.scheduler import Candidate, Opening, Scheduler
+
+ROW_ERRORS = (
+    ModelError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What running one row can raise, torch's out-of-memory and device errors (RuntimeError) included. Such a row fails alone."""
+
+
+class UnknownNetwork(LookupError):
+    """A request names a network that this engine has not loaded."""
+
+
+class Engine:
+    """The rows of one device. Not thread-safe: one thread calls everything."""
+
+    def __init__(
+        self,
+        networks: Mapping[str, Network],
+        scheduler: Scheduler,
+        emit: Callable[[EngineEvent], None],
+        *,
+        prompts: PromptCache,
+        max_rows: int = 1,
+        timer: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._networks = networks
+        self._scheduler = scheduler
+        self._emit = emit
+        self._prompts = prompts
+        self._max_rows = max_rows
+        self._timer = timer
+        self._rows: dict[RowKey, Row] = {}
+        self.costs = Costs()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether a step would do nothing."""
+        return not self._rows
+
+    def admit(self, request: Request) -> None:
+        """Take a request in. It waits for its first step.
+
+        Raises:
+            UnknownNetwork: it is not one of this engine's.
+        """
+        network = self._networks.get(request.network)
+        if network is None:
+            raise UnknownNetwork(f"network {request.network!r} is not loaded here; loaded: {', '.join(self._networks)}")
+        shape = Shape(request.network, request.width, request.height, network.num_passes(request.guidance))
+        self._rows[request.key] = Row(request, shape)
+
+    def remove(self, key: RowKey) -> bool:
+        """Drop a row, begun or not; False when it is not here."""
+        return self._rows.pop(key, None) is not None
+
+    def release_unstarted(self) -> list[RowKey]:
+        """Drop every row that has not begun, and name them."""
+        return self._release([key for key, row in self._rows.items() if row.denoising is None])
+
+    def release_surplus(self, now_s: float) -> list[RowKey]:
+        """Drop the unstarted rows that no longer fit the window, and name them."""
+        return self._release(self._scheduler.surplus(self._candidates(), now_s))
+
+    def opening(self, now_s: float) -> Opening | None:
+        """What a full window still admits."""
+        return self._scheduler.opening(self._candidates(), now_s)
+
+    def step(self, now_s: float) -> None:
+        """Pick rows, run one denoise step for them, retire the finished ones."""
+        self._expire(now_s)
+        picked = self._scheduler.pick(self._candidates(), now_s, self._best_rows)
+        begun = [row for row in (self._rows[candidate.key] for candidate in picked) if self._begin(row)]
+        for row in self._denoise(begun):
+            self._emit(Stepped(row.request.key, row.request.num_steps - row.steps_left, row.request.num_steps))
+            if row.steps_left == 0:
+                self._finish(row)
+
+    def _expire(self, now_s: float) -> None:
+        for key in [key for key, row in self._rows.items() if row.request.deadline_at_s <= now_s]:
+            del self._rows[key]
+            self._emit(Expired(key))
+
+    def _begin(self, row: Row) -> bool:
+        """Give an unstarted row its tensors. False when that failed."""
+        if row.denoising is not None:
+            return True
+        self._emit(Began(row.request.key))
+        try:
+            row.denoising = self._prepared(row)
+        except ROW_ERRORS as error:
+            self._fail(row, error)
+        return row.denoising is not None
+
+    def _prepared(self, row: Row) -> Denoising:
+        network, request = self._networks[row.request.network], row.request
+
+        def embedding(text: str):
+            return self._prompts.get(PromptKey(text, network.name, network.revision), network.encode)
+
+        start = network.start(request.width, request.height, request.num_steps, request.seed)
+        return Denoising(
+            latents_LC=start.latents_LC,
+            ids_L4=start.ids_L4,
+            sigmas=start.sigmas,
+            guidance=request.guidance,
+            context_LC=embedding(request.prompt),
+            negative_context_LC=embedding(request.negative_prompt or "") if row.shape.num_passes > 1 else None,
+        )
+
+    def _denoise(self, rows: Sequence[Row]) -> list[Row]:
+        """One step of all these rows; those that did it. Rows that fail together are run alone, so only the guilty fail."""
+        if not rows:
+            return []
+        denoisings = [row.denoising for row in rows if row.denoising is not None]
+        started_s = self._timer()
+        try:
+            latents = self._networks[rows[0].request.network].advance(denoisings)
+        except ROW_ERRORS as error:
+            if len(rows) > 1:
+                return [done for row in rows for done in self._denoise([row])]
+            self._fail(rows[0], error)
+            return []
+        self.costs.observe(rows[0].shape, len(rows), self._timer() - started_s)
+        for denoising, latents_LC in zip(denoisings, latents, strict=True):
+            denoising.latents_LC = latents_LC
+            denoising.step += 1
+        return list(rows)
+
+    def _finish(self, row: Row) -> None:
+        assert row.denoising is not None
+        request = row.request
+        try:
+            image_HWC = self._networks[request.network].decode(row.denoising.latents_LC, request.width, request.height)
+        except ROW_ERRORS as error:
+            self._fail(row, error)
+            return
+        del self._rows[request.key]
+        self._emit(Finished(request.key, image_HWC))
+
+    def _fail(self, row: Row, error: Exception) -> None:
+        del self._rows[row.request.key]
+        self._emit(Failed(row.request.key, error))
+
+    def _release(self, keys: list[RowKey]) -> list[RowKey]:
+        for key in keys:
+            del self._rows[key]
+        return keys
+
+    def _best_rows(self, shape: Shape) -> int:
+        return self.costs.best_rows(shape, self._max_rows)
+
+    def _candidates(self) -> list[Candidate]:
+        return [self._candidate(row) for row in self._rows.values()]
+
+    def _candidate(self, row: Row) -> Candidate:
+        request = row.request
+        step_s = self.costs.step_s(row.shape, prior_s=request.expected_s / request.num_steps)
+        return Candidate(
+            key=request.key,
+            shape=row.shape,
+            priority=request.priority,
+            work_left_s=row.steps_left * step_s,
+            arrived_at_s=request.arrived_at_s,
+            deadline_at_s=request.deadline_at_s,
+            has_begun=row.denoising is not None,
+            is_alone=request.is_deterministic,
+        )

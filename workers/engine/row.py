@@ -1,0 +1,81 @@
+"""Request and Row: what is asked of the engine, and everything that changes while it is made.
+
+Weights, costs and caches are shared and never hold anything of one request; a Row is owned by one request and shares nothing
+that anyone may write to.
+
+Shape suffixes: L = latent tokens or text tokens, C = channels per token, 4 = position axes.
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from torch import Tensor
+
+RowKey = tuple[str, int]
+"""(generation id, attempt). The engine only compares and returns it."""
+
+
+class Shape(NamedTuple):
+    """What decides the cost of a step: the same shape costs the same, whatever the prompt."""
+
+    network: str
+    width: int
+    height: int
+    num_passes: int
+    """Forwards a step takes: 2 when the guidance needs the negative prompt's prediction, else 1."""
+
+    @property
+    def work(self) -> int:
+        """A size that grows with the cost, to guess at shapes that were never measured."""
+        return self.width * self.height * self.num_passes
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One image to make. Times are seconds of the engine's monotonic clock."""
+
+    key: RowKey
+    network: str
+    prompt: str
+    negative_prompt: str | None
+    seed: int
+    width: int
+    height: int
+    num_steps: int
+    guidance: float
+    priority: int
+    """Class of service; lower goes first."""
+    arrived_at_s: float
+    deadline_at_s: float
+    expected_s: float
+    """What the whole run was thought to take when it was submitted; used until steps of its shape have been measured."""
+    is_deterministic: bool = False
+    """Run alone in every step, so that no neighbour can change a bit."""
+
+
+@dataclass(slots=True, eq=False)
+class Denoising:
+    """The tensors of a row that has begun. `step` steps of len(sigmas) - 1 are done."""
+
+    latents_LC: Tensor
+    ids_L4: Tensor
+    sigmas: Tensor
+    guidance: float
+    context_LC: Tensor
+    negative_context_LC: Tensor | None
+    step: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Row:
+    """A request that the engine has admitted."""
+
+    request: Request
+    shape: Shape
+    denoising: Denoising | None = field(default=None)
+    """None until the row's first step."""
+
+    @property
+    def steps_left(self) -> int:
+        """Denoise steps still to run."""
+        return self.request.num_steps - (self.denoising.step if self.denoising else 0)
