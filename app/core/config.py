@@ -1,0 +1,263 @@
+"""Settings: what an operator can choose, from DARKROOM_ variables and arguments. The only file that reads the environment.
+
+Nested names join with two underscores: DARKROOM_GATEWAY__PORT. Each field's docstring is its row in docs/settings.md.
+"""
+
+import difflib
+import os
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from app.core.errors import ConfigurationError
+
+PREFIX = "DARKROOM_"
+DELIMITER = "__"
+
+_NEAR = 0.8
+_FROM_KUBERNETES = re.compile(
+    r"(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)"
+)
+_KUBERNETES_ADDRESS = re.compile(r"(?:tcp|udp|sctp)://")
+
+
+def _absolute(value: object) -> object:
+    return Path(value).expanduser().absolute() if isinstance(value, str | Path) else value
+
+
+def _default_data_dir() -> Path:
+    return Path.home() / ".darkroom"
+
+
+def _default_models_dir(values: dict[str, Any]) -> Path:
+    return values.get("data_dir", _default_data_dir()) / "models"
+
+
+AbsolutePath = Annotated[Path, BeforeValidator(_absolute)]
+
+
+class Group(BaseModel):
+    """A frozen group of settings that refuses names it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class DatabaseSettings(Group):
+    """Where state and money live."""
+
+    url: str = ""
+    """SQLAlchemy address of PostgreSQL (`postgresql://user:password@host/name`) or SQLite; empty: darkroom.sqlite3 in the data directory."""
+
+    @field_validator("url")
+    @classmethod
+    def _name_the_driver(cls, url: str) -> str:
+        for short, full in (
+            ("postgres", "postgresql+asyncpg"),
+            ("postgresql", "postgresql+asyncpg"),
+            ("sqlite", "sqlite+aiosqlite"),
+        ):
+            if url.startswith(f"{short}://"):
+                return full + url[len(short) :]
+        if url and not url.startswith(("postgresql+asyncpg://", "sqlite+aiosqlite://")):
+            raise ValueError("the database is PostgreSQL (postgresql://...) or SQLite (sqlite:///...)")
+        return url
+
+
+class GatewaySettings(Group):
+    """The HTTP side."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = Field(default=8000, ge=0, le=65535)
+    """TCP port to listen on, 0 to 65535; 0 takes a free one."""
+    max_body_bytes: int = Field(default=32 * 2**20, ge=1024)
+    """Longest request body in bytes, at least 1024."""
+    await_worker: bool = False
+    """Whether /readyz waits for a worker to register; `darkroom up` sets it."""
+    metrics_port: int | None = Field(default=None, ge=1, le=65535)
+    """TCP port of its own for /metrics, 1 to 65535; empty: the gateway's port."""
+    trusted_proxies: list[str] = []
+    """Addresses or networks (JSON list) whose X-Forwarded headers are believed."""
+
+
+class QueueSettings(Group):
+    """Leases, limits and the rhythm of the queue."""
+
+    lease_s: float = Field(default=12.0, gt=0, le=3600)
+    """Seconds that a claimed generation stays its worker's without a renewal, above 0 to 3600."""
+    renew_s: float = Field(default=3.0, gt=0, le=1200)
+    """Seconds between renewals, above 0; at most a third of the lease is wise."""
+    sweep_s: float = Field(default=1.0, gt=0, le=600)
+    """Seconds between sweeps for lost leases and passed deadlines, above 0 to 600."""
+    poll_s: float = Field(default=0.25, gt=0, le=60)
+    """Seconds between looks at the queue when no doorbell rings, above 0 to 60."""
+    deadline_s: float = Field(default=1800.0, gt=0)
+    """Seconds from submit until an unfinished generation becomes an error, above 0."""
+    max_failures: int = Field(default=3, ge=1, le=100)
+    """Failed runs after which a generation becomes an error, 1 to 100."""
+    max_queued: int = Field(default=1000, ge=1)
+    """Queued generations of one class after which submits are refused, at least 1."""
+    window: int = Field(default=8, ge=1, le=1024)
+    """Generations that one worker claims ahead, 1 to 1024."""
+
+
+class ResultSettings(Group):
+    """How long pictures and their addresses live."""
+
+    url_ttl_s: float = Field(default=600.0, gt=0)
+    """Seconds that a signed result address works, above 0."""
+    retention_s: float = Field(default=86400.0, gt=0)
+    """Seconds from submit until a task and its pictures are deleted, above 0."""
+
+
+class SecretSettings(Group):
+    """Secrets; an empty one comes from secrets.json in the data directory, made at first use."""
+
+    key_pepper: SecretStr | None = Field(default=None, min_length=16)
+    """Server secret in the digest of every API key, at least 16 characters; the same in every gateway."""
+    url_signing_key: SecretStr | None = Field(default=None, min_length=16)
+    """Server secret that signs result and polling addresses, at least 16 characters; the same in every gateway."""
+
+
+class WorkerSettings(Group):
+    """The process that owns a device."""
+
+    pool: str = "default"
+    """Pool whose queue this worker serves."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda` or `cuda:N`."""
+    dtype: Literal["float32", "bfloat16"] | None = None
+    """Arithmetic of the networks; empty: what each network's generation.json says."""
+    threads: int | None = Field(default=None, ge=1)
+    """CPU threads of torch, at least 1; empty: torch's own choice."""
+    drain_s: float = Field(default=30.0, ge=0)
+    """Seconds that running generations get to finish after SIGTERM, at least 0; the rest is handed back."""
+    id: str | None = None
+    """Name of this worker; empty: a random one."""
+
+
+class LogSettings(Group):
+    """What is written to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe level that is written."""
+    format: Literal["auto", "json", "console"] = "auto"
+    """`json`, `console`, or `auto`: console on a terminal, else JSON."""
+
+
+class Settings(BaseSettings):
+    """Everything that an operator can choose."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter=DELIMITER,
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        validate_default=True,
+        hide_input_in_errors=True,
+    )
+
+    data_dir: AbsolutePath = Field(default_factory=_default_data_dir)
+    """Folder of everything that an embedded service keeps; default ~/.darkroom."""
+    public_url: str | None = Field(default=None, pattern=r"^https?://[^/]+(/.*)?$")
+    """Address that clients reach the service at, for links in answers; empty: from trusted proxies' headers or the listening address."""
+    aliases: dict[str, str] = {}
+    """Public names that run on another's weights, as a JSON object: `{"flux-2-pro": "flux-nano"}`."""
+    models_dir: AbsolutePath = Field(default_factory=_default_models_dir)
+    """Folder of imported weights, one folder a network; default models in the data directory. Bundled weights are always found."""
+    database: DatabaseSettings = DatabaseSettings()
+    gateway: GatewaySettings = GatewaySettings()
+    queue: QueueSettings = QueueSettings()
+    results: ResultSettings = ResultSettings()
+    secrets: SecretSettings = SecretSettings()
+    worker: WorkerSettings = WorkerSettings()
+    log: LogSettings = LogSettings()
+
+    @field_validator("database")
+    @classmethod
+    def _default_to_the_data_dir(cls, database: DatabaseSettings, info: Any) -> DatabaseSettings:
+        if database.url:
+            return database
+        folder = info.data.get("data_dir", _default_data_dir())
+        return database.model_copy(update={"url": f"sqlite+aiosqlite:///{folder / 'darkroom.sqlite3'}"})
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Settings from the environment, with overrides (`data_dir=...`, `gateway={"port": 8001}`) on top.
+
+    Raises:
+        ConfigurationError: a value is out of range, or a DARKROOM_ name is a misspelt field.
+    """
+    check_names(os.environ)
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise ConfigurationError(_explain(error)) from None
+    except SettingsError as error:
+        raise ConfigurationError(f"{error} (lists and objects are written as JSON)") from None
+
+
+def setting_names() -> dict[str, str]:
+    """Every variable and its field: DARKROOM_GATEWAY__PORT -> gateway.port."""
+    names: dict[str, str] = {}
+    for name, field in Settings.model_fields.items():
+        group = field.annotation
+        if isinstance(group, type) and issubclass(group, Group):
+            names |= {f"{PREFIX}{name}{DELIMITER}{leaf}".upper(): f"{name}.{leaf}" for leaf in group.model_fields}
+        else:
+            names[f"{PREFIX}{name}".upper()] = name
+    return names
+
+
+def check_names(environment: Mapping[str, str]) -> None:
+    """Refuse DARKROOM_ names that are almost a field; warn about others that are none."""
+    known = setting_names()
+    groups = {name.split(".")[0] for name in known.values() if "." in name}
+    for name, value in environment.items():
+        upper = name.upper()
+        is_ours = upper.startswith(PREFIX) and upper not in known
+        if not is_ours or upper.removeprefix(PREFIX).lower() in groups or _is_from_kubernetes(upper, value):
+            continue
+        nearest = _nearest_field(upper, known)
+        if nearest is not None:
+            raise ConfigurationError(f"{name} is not a setting; did you mean {nearest}?")
+        warnings.warn(f"{name} is not a setting of Darkroom and is ignored", stacklevel=2)
+
+
+def _nearest_field(name: str, known: Mapping[str, str]) -> str | None:
+    """The field that somebody who wrote `name` most likely meant."""
+    by_leaf = {full.removeprefix(PREFIX).rsplit(DELIMITER, 1)[-1]: full for full in known}
+    bare = name.removeprefix(PREFIX)
+    if bare in by_leaf:
+        return by_leaf[bare]
+    close = difflib.get_close_matches(bare, [full.removeprefix(PREFIX) for full in known], n=1, cutoff=_NEAR)
+    if close:
+        return PREFIX + close[0]
+    group = bare.split(DELIMITER)[0]
+    same_group = [full for full in known if full.startswith(f"{PREFIX}{group}{DELIMITER}")]
+    return (difflib.get_close_matches(name, same_group, n=1, cutoff=0.0) or [None])[0]
+
+
+def _is_from_kubernetes(name: str, value: str) -> bool:
+    """Kubernetes describes each service of a namespace in variables named after it."""
+    bare = name.removeprefix(PREFIX)
+    if _FROM_KUBERNETES.fullmatch(bare):
+        return True
+    return (bare == "PORT" or bare.endswith("_PORT")) and _KUBERNETES_ADDRESS.match(value) is not None
+
+
+def _explain(error: ValidationError) -> str:
+    lines = [
+        f"{_variable(item['loc'])}: {item['msg']}" for item in error.errors(include_url=False, include_input=False)
+    ]
+    return "; ".join(lines)
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    return PREFIX + DELIMITER.join(str(part) for part in location[:2]).upper()
