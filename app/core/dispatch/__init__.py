@@ -1,0 +1,1 @@
+"""Dispatch: how a worker learns that there is work. A ring carries no job; SQL decides who is next."""

@@ -1,0 +1,57 @@
+"""What an object store does, and which keys it takes."""
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
+MAX_KEY_CHARS = 512
+
+CHUNK_BYTES = 1 << 16
+
+CONTENT_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+"""Content type by output format, which is also the extension of a result's key and URL."""
+
+
+class ObjectMissing(LookupError):
+    """There is no object under this key."""
+
+
+class InvalidKey(ValueError):
+    """A key outside the alphabet, or one that could climb out of the store."""
+
+
+@dataclass(frozen=True)
+class OpenObject:
+    """An object being read: its size, and its bytes piece by piece."""
+
+    num_bytes: int
+    chunks: AsyncIterator[bytes]
+
+
+class ObjectStore(Protocol):
+    """Bytes under keys. A put is atomic and durable: a reader sees all of it or none, also after a power cut."""
+
+    async def put(self, key: str, data: bytes, content_type: str) -> None: ...
+
+    async def get(self, key: str) -> bytes:
+        """Raises ObjectMissing."""
+        ...
+
+    async def open(self, key: str) -> OpenObject:
+        """Raises ObjectMissing."""
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Deleting what is not there is no error."""
+        ...
+
+
+def checked_key(key: str) -> str:
+    """The key itself when it is one: segments of letters, digits, dot, dash and underscore, none starting with a dot."""
+    if len(key) > MAX_KEY_CHARS or _KEY.fullmatch(key) is None:
+        raise InvalidKey(
+            f"object key {key[:80]!r} is not made of plain segments, or exceeds {MAX_KEY_CHARS} characters"
+        )
+    return key

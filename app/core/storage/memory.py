@@ -1,0 +1,32 @@
+"""Objects in a dictionary, for tests and demonstrations."""
+
+from collections.abc import AsyncIterator
+
+from app.core.storage.base import ObjectMissing, OpenObject, checked_key
+
+
+class MemoryObjectStore:
+    """An ObjectStore that lives as long as its process."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+
+    async def put(self, key: str, data: bytes, content_type: str) -> None:
+        self.objects[checked_key(key)] = bytes(data)
+
+    async def get(self, key: str) -> bytes:
+        try:
+            return self.objects[checked_key(key)]
+        except KeyError:
+            raise ObjectMissing(key) from None
+
+    async def open(self, key: str) -> OpenObject:
+        data = await self.get(key)
+        return OpenObject(len(data), _once(data))
+
+    async def delete(self, key: str) -> None:
+        self.objects.pop(checked_key(key), None)
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data

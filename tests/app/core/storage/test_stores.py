@@ -1,0 +1,74 @@
+"""Object stores: one contract, every implementation."""
+
+from pathlib import Path
+
+import anyio
+import pytest
+
+from app.core.storage.base import InvalidKey, ObjectMissing, ObjectStore
+from app.core.storage.local import LocalObjectStore
+from app.core.storage.memory import MemoryObjectStore
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["local", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
+    return LocalObjectStore(tmp_path / "objects") if request.param == "local" else MemoryObjectStore()
+
+
+async def test_what_was_put_comes_back_whole_and_in_pieces(store: ObjectStore) -> None:
+    data = bytes(range(256)) * 1000
+    await store.put("results/a/1.png", data, "image/png")
+    assert await store.get("results/a/1.png") == data
+    opened = await store.open("results/a/1.png")
+    assert opened.num_bytes == len(data)
+    assert b"".join([chunk async for chunk in opened.chunks]) == data
+
+
+async def test_a_second_put_replaces_the_first(store: ObjectStore) -> None:
+    await store.put("a", b"one", "image/png")
+    await store.put("a", b"two", "image/png")
+    assert await store.get("a") == b"two"
+
+
+async def test_what_is_not_there_is_missing(store: ObjectStore) -> None:
+    with pytest.raises(ObjectMissing):
+        await store.get("a/b")
+    with pytest.raises(ObjectMissing):
+        await store.open("a/b")
+
+
+async def test_a_deleted_object_is_gone_and_deleting_again_is_no_error(store: ObjectStore) -> None:
+    await store.put("a/b", b"x", "image/png")
+    await store.delete("a/b")
+    await store.delete("a/b")
+    with pytest.raises(ObjectMissing):
+        await store.get("a/b")
+
+
+@pytest.mark.parametrize(
+    "key", ["", "/etc/passwd", "../x", "a/../../x", "a//b", "a/", ".hidden", "a/.b", "a\\b", "a\0b", "é", "a" * 600]
+)
+async def test_a_key_cannot_leave_the_store(store: ObjectStore, key: str) -> None:
+    for attempt in (store.put(key, b"x", "image/png"), store.get(key), store.open(key), store.delete(key)):
+        with pytest.raises(InvalidKey):
+            await attempt
+
+
+async def test_local_writes_leave_nothing_else_behind(tmp_path: Path) -> None:
+    store = LocalObjectStore(tmp_path)
+    await store.put("results/a/1.png", b"x", "image/png")
+    assert [path.name for path in (tmp_path / "results/a").iterdir()] == ["1.png"]
+    await store.delete("results/a/1.png")
+    assert list((tmp_path / "results").iterdir()) == []
+
+
+async def test_a_failed_write_keeps_the_old_object(tmp_path: Path) -> None:
+    store = LocalObjectStore(tmp_path)
+    await store.put("a/b", b"old", "image/png")
+    await anyio.Path(tmp_path / "a" / "c").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        await store.put("a/c", b"new", "image/png")
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["b", "c"]
+    assert await store.get("a/b") == b"old"
