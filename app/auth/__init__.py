@@ -1,0 +1,1 @@
+"""Who is calling: API keys, accounts, and signatures on URLs."""
