@@ -1,0 +1,1 @@
+"""HTTP dialects: they translate and render, and decide nothing."""

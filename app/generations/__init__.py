@@ -1,0 +1,1 @@
+"""The one use case, in no dialect: submit a generation, look it up, deliver its bytes."""
