@@ -1,0 +1,43 @@
+"""LedgerTransaction and LedgerEntry: every movement of credits, never changed afterwards (triggers refuse it)."""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.db.base import BIG_KEY, Base, UtcDateTime
+
+
+class LedgerTransaction(Base):
+    """Why credits moved. A generation has one reserve and at most one settle; other kinds name a reference of their own."""
+
+    __tablename__ = "ledger_transaction"
+    __table_args__ = (
+        CheckConstraint("kind IN ('reserve', 'settle', 'purchase', 'grant', 'adjust')", name="kind_is_known"),
+        CheckConstraint(
+            "(kind IN ('reserve', 'settle')) = (generation_id IS NOT NULL)", name="generations_reserve_and_settle"
+        ),
+        UniqueConstraint("generation_id", "kind"),
+        UniqueConstraint("kind", "reference"),
+        Index("ix_ledger_transaction_account_id_created_at", "account_id", "created_at"),
+    )
+
+    id: Mapped[int] = mapped_column(BIG_KEY, primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    generation_id: Mapped[str | None] = mapped_column(ForeignKey("generation.id"))
+    account_id: Mapped[str] = mapped_column(ForeignKey("account.id"))
+    reference: Mapped[str | None] = mapped_column(String(255))
+    actor: Mapped[str | None] = mapped_column(String(255))
+    reason: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class LedgerEntry(Base):
+    """One account's part of a transaction; the entries of a transaction sum to zero."""
+
+    __tablename__ = "ledger_entry"
+
+    id: Mapped[int] = mapped_column(BIG_KEY, primary_key=True)
+    transaction_id: Mapped[int] = mapped_column(ForeignKey("ledger_transaction.id"), index=True)
+    ledger_account: Mapped[str] = mapped_column(String(128), index=True)
+    amount_micro: Mapped[int] = mapped_column(BigInteger)
