@@ -1,0 +1,97 @@
+"""Accounts and their keys: open, create, revoke, look up. Every function works inside the caller's transaction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.auth import keys, repository
+from app.auth.scopes import ALL_SCOPES, Scope
+from app.core.db.tables.account import Account
+from app.core.db.tables.api_key import ApiKey
+from app.core.errors import InvalidRequest, NotFound
+from app.core.ids import new_id
+from app.core.secret_file import Secrets
+
+MAX_NAME_CHARS = 255
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who sent a request, as its key says."""
+
+    account_id: str
+    key_id: str
+    scopes: frozenset[str]
+
+
+@dataclass(frozen=True)
+class NewKey:
+    """A key just made. `token` is the key itself: it cannot be shown again."""
+
+    id: str
+    token: str
+
+
+async def open_account(session: AsyncSession, name: str, now: datetime) -> Account:
+    """The account of this name, made with no credits when there is none yet."""
+    if not 1 <= len(name.strip()) <= MAX_NAME_CHARS:
+        limit = f"1 to {MAX_NAME_CHARS} characters"
+        raise InvalidRequest(f"an account's name has {limit}", field="name", value=name, limit=limit)
+    found = await repository.account_by_name(session, name)
+    if found is not None:
+        return found
+    account = Account(id=new_id(), name=name, posted_micro=0, held_micro=0, created_at=now)
+    session.add(account)
+    await session.flush()
+    return account
+
+
+async def create_key(
+    session: AsyncSession,
+    account_id: str,
+    secrets: Secrets,
+    now: datetime,
+    *,
+    name: str = "",
+    scopes: Sequence[Scope] = ALL_SCOPES,
+    expires_at: datetime | None = None,
+) -> NewKey:
+    """Make a key; only its digest is stored."""
+    token = keys.new_key()
+    row = ApiKey(
+        id=new_id(),
+        account_id=account_id,
+        name=name,
+        prefix=keys.PREFIX,
+        last4=keys.last4(token),
+        digest=keys.digest(token, secrets.key_pepper.get_secret_value()),
+        pepper_id=secrets.pepper_id,
+        scopes=[str(scope) for scope in scopes],
+        expires_at=expires_at,
+        created_at=now,
+    )
+    session.add(row)
+    await session.flush()
+    return NewKey(row.id, token)
+
+
+async def revoke_key(session: AsyncSession, key_id: str, now: datetime) -> None:
+    """Refuse the key from now on. Revoking again changes nothing."""
+    row = await session.get(ApiKey, key_id)
+    if row is None:
+        raise NotFound(f"there is no key {key_id!r}", field="id", value=key_id)
+    row.revoked_at = row.revoked_at or now
+
+
+async def look_up(session: AsyncSession, token: str, secrets: Secrets, now: datetime) -> Caller | None:
+    """Who holds this key; None when nobody does, or it was revoked or has expired. The caller has checked its shape."""
+    digest = keys.digest(token, secrets.key_pepper.get_secret_value())
+    row = await repository.key_by_digest(session, digest)
+    if row is None or not keys.is_same(row.digest, digest):
+        return None
+    has_expired = row.expires_at is not None and row.expires_at <= now
+    if row.revoked_at is not None or has_expired:
+        return None
+    return Caller(row.account_id, row.id, frozenset(row.scopes))

@@ -1,0 +1,65 @@
+"""What endpoints are given: the parts of the gateway that the lifespan opened."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.catalog import Catalog
+from app.core.clock import Clock
+from app.core.config import Settings
+from app.core.db.engine import Database
+from app.core.dispatch.base import Dispatcher
+from app.core.secret_file import Secrets
+from app.core.storage.base import ObjectStore
+from app.metering.price_book import PriceBook
+
+
+@dataclass(frozen=True)
+class Work:
+    """One transaction, and the pools to ring once it is committed."""
+
+    session: AsyncSession
+    pools: set[str] = field(default_factory=set[str])
+
+    def ring(self, pool: str) -> None:
+        """There will be work for this pool when this transaction is committed."""
+        self.pools.add(pool)
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """Everything that outlives a request."""
+
+    settings: Settings
+    secrets: Secrets
+    catalog: Catalog
+    price_book: PriceBook
+    clock: Clock
+    started_at: datetime
+    database: Database
+    store: ObjectStore
+    dispatcher: Dispatcher
+
+    @asynccontextmanager
+    async def work(self) -> AsyncGenerator[Work]:
+        """Commit, then ring; on any error, neither. Whoever answers a caller does so after this block.
+
+        A block and no dependency: SQLite has one writer at a time, and no request may be that while its body is being read.
+        """
+        async with self.database.write() as session:
+            work = Work(session)
+            yield work
+        for pool in work.pools:
+            self.dispatcher.ring(pool)
+
+
+def _gateway(request: Request) -> Gateway:
+    return cast("Gateway", request.app.state.gateway)
+
+
+Parts = Annotated[Gateway, Depends(_gateway)]
