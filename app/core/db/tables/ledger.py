@@ -1,11 +1,27 @@
 """LedgerTransaction and LedgerEntry: every movement of credits, never changed afterwards (triggers refuse it)."""
 
 from datetime import datetime
+from typing import Literal
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.db.base import BIG_KEY, Base, UtcDateTime
+
+CreditKind = Literal["purchase", "grant", "adjust"]
+
+REVENUE = "revenue"
+SOURCES: dict[CreditKind, str] = {"purchase": "purchases", "grant": "grants", "adjust": "adjustments"}
+
+
+def available_account(account_id: str) -> str:
+    """Ledger account of credits that can be spent."""
+    return f"customer:{account_id}:available"
+
+
+def held_account(account_id: str) -> str:
+    """Ledger account of credits that running work holds."""
+    return f"customer:{account_id}:held"
 
 
 class LedgerTransaction(Base):

@@ -1,0 +1,398 @@
+"""Claims, leases, settles and sweeps: every change of a generation's state, as SQL that both databases run.
+
+All of it happens inside the caller's writing transaction. A worker owns a generation while (id, attempt, running) is still true;
+each of its writes is fenced on that, so a zombie changes nothing. On PostgreSQL rows are picked FOR UPDATE SKIP LOCKED, on SQLite
+the transaction itself excludes other writers. app.core.ledger moves the money, in the same transaction.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, and_, case, func, or_, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core import ledger
+from app.core.db.tables.generation import Generation
+from app.core.spec import SPEC_VERSION, GenerationSpec
+from app.core.states import ACTIVE_STATES, GenerationState
+
+SWEEP_LIMIT = 500
+
+Held = tuple[str, int]
+"""A generation's id and the attempt that its worker was given."""
+
+_UNCLAIMED: dict[str, Any] = {"worker_id": None, "lease_until": None}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A generation that is this worker's until its lease ends."""
+
+    generation_id: str
+    task_id: str
+    attempt: int
+    spec: GenerationSpec
+    priority: int
+    queued_at: datetime
+    deadline_at: datetime
+    expected_s: float
+
+    @property
+    def held(self) -> Held:
+        return self.generation_id, self.attempt
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """A picture that lies in the object store."""
+
+    object_key: str
+    content_type: str
+    sha256: str
+    width: int
+    height: int
+    seed: int
+    num_bytes: int
+    finished_at: datetime
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Why a run gave no picture. A retryable failure is tried again until max_failures; a moderated one never is."""
+
+    code: str
+    message: str
+    retryable: bool
+    state: Literal["error", "request_moderated", "content_moderated"] = "error"
+
+
+@dataclass(frozen=True)
+class RenewResult:
+    """What a worker has to stop: rows that are no longer its own, and rows that somebody cancelled."""
+
+    lost: frozenset[str]
+    cancelled: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A generation that reached a final state."""
+
+    generation_id: str
+    task_id: str
+    state: str
+
+
+@dataclass(frozen=True)
+class SweepReport:
+    """What a sweep changed: generations that ended, and the pools that have work again."""
+
+    settled: tuple[Settled, ...]
+    requeued: tuple[str, ...]
+    pools: frozenset[str]
+
+
+async def has_work(session: AsyncSession, pool: str, networks: Collection[str], now: datetime) -> bool:
+    """Whether a claim would find something. A read, so that an idle worker takes no write lock."""
+    return (
+        await session.scalars(select(Generation.id).where(*_claimable(pool, networks, now)).limit(1))
+    ).first() is not None
+
+
+async def claim(
+    session: AsyncSession,
+    worker_id: str,
+    pool: str,
+    networks: Collection[str],
+    limit: int,
+    now: datetime,
+    lease_s: float,
+) -> list[Claim]:
+    """Take the best queued rows: lowest priority first, then the longest queued. Rows of a newer spec are left alone."""
+    best = (
+        select(Generation.id)
+        .where(*_claimable(pool, networks, now))
+        .order_by(Generation.priority, Generation.queued_at, Generation.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    ids = (await session.scalars(best)).all()
+    if not ids:
+        return []
+    taking = (
+        update(Generation)
+        .where(Generation.id.in_(ids), Generation.state == GenerationState.QUEUED)
+        .values(
+            state=GenerationState.RUNNING,
+            attempt=Generation.attempt + 1,
+            worker_id=worker_id,
+            lease_until=now + timedelta(seconds=lease_s),
+            first_step_at=None,
+            started_at=func.coalesce(Generation.started_at, now),
+        )
+        .returning(
+            Generation.id,
+            Generation.task_id,
+            Generation.attempt,
+            Generation.spec,
+            Generation.priority,
+            Generation.queued_at,
+            Generation.deadline_at,
+            Generation.expected_s,
+        )
+    )
+    rows = (await session.execute(taking, execution_options={"synchronize_session": False})).all()
+    claims = [Claim(r[0], r[1], r[2], GenerationSpec.from_json(r[3]), r[4], r[5], r[6], r[7]) for r in rows]
+    return sorted(claims, key=lambda claim: ids.index(claim.generation_id))
+
+
+async def mark_first_step(session: AsyncSession, held: Sequence[Held], now: datetime) -> None:
+    """From now on, losing the lease of this attempt counts as a failure."""
+    await _change(session, and_(_owned(held), Generation.first_step_at.is_(None)), {"first_step_at": now})
+
+
+async def renew(session: AsyncSession, held: Sequence[Held], now: datetime, lease_s: float) -> RenewResult:
+    """Extend the leases of rows that are still this worker's, and say which are not or should stop."""
+    if not held:
+        return RenewResult(frozenset(), frozenset())
+    extending = (
+        update(Generation)
+        .where(_owned(held))
+        .values(lease_until=now + timedelta(seconds=lease_s))
+        .returning(Generation.id, Generation.cancel_requested)
+    )
+    rows = (await session.execute(extending, execution_options={"synchronize_session": False})).all()
+    kept = {row[0]: row[1] for row in rows}
+    return RenewResult(
+        lost=frozenset(generation_id for generation_id, _ in held if generation_id not in kept),
+        cancelled=frozenset(generation_id for generation_id, cancelled in kept.items() if cancelled),
+    )
+
+
+async def hand_back(session: AsyncSession, held: Sequence[Held], now: datetime) -> None:
+    """Queue rows again where they stood. Attempt and failures stay: a deploy costs nobody a retry."""
+    await _change(session, _owned(held), {"state": GenerationState.QUEUED, **_UNCLAIMED})
+
+
+async def settle_delivered(
+    session: AsyncSession, generation_id: str, attempt: int, delivered: Delivered, now: datetime
+) -> bool:
+    """The picture is there: ready, and charged its price. False: the row is no longer this attempt's; nothing was written."""
+    values = {
+        "state": GenerationState.READY,
+        "object_key": delivered.object_key,
+        "content_type": delivered.content_type,
+        "sha256": delivered.sha256,
+        "width": delivered.width,
+        "height": delivered.height,
+        "seed": delivered.seed,
+        "num_bytes": delivered.num_bytes,
+        "finished_at": delivered.finished_at,
+        **_UNCLAIMED,
+    }
+    won = await _change(session, _owned([(generation_id, attempt)]), values)
+    for row in won:
+        await ledger.settle(session, row.hold, row.hold.price_micro, now)
+    return bool(won)
+
+
+async def settle_failed(
+    session: AsyncSession, generation_id: str, attempt: int, failed: Failed, now: datetime, max_failures: int
+) -> bool:
+    """Queue the row again if the failure may pass and retries are left, else end it and release its credits.
+
+    False: the row is no longer this attempt's; nothing was written.
+    """
+    owned = _owned([(generation_id, attempt)])
+    failures = {"failures": Generation.failures + 1}
+    if failed.retryable and failed.state == GenerationState.ERROR:
+        again = and_(owned, Generation.failures + 1 < max_failures)
+        if await _change(session, again, {"state": GenerationState.QUEUED, **failures, **_UNCLAIMED}):
+            return True
+    return bool(await _end(session, owned, failed.state, now, code=failed.code, message=failed.message, extra=failures))
+
+
+async def settle_cancelled(session: AsyncSession, generation_id: str, attempt: int, now: datetime) -> bool:
+    """The worker has stopped a row that somebody cancelled. False: the row is no longer this attempt's."""
+    return bool(await _end(session, _owned([(generation_id, attempt)]), GenerationState.CANCELLED, now))
+
+
+async def request_cancel(session: AsyncSession, task_id: str, now: datetime) -> list[Settled]:
+    """Cancel what is queued at once; ask the workers to stop what runs (they or the sweep will settle it)."""
+    of_task = Generation.task_id == task_id
+    cancelled = await _end(
+        session, and_(of_task, Generation.state == GenerationState.QUEUED), GenerationState.CANCELLED, now
+    )
+    await _change(session, and_(of_task, Generation.state == GenerationState.RUNNING), {"cancel_requested": True})
+    return cancelled
+
+
+async def sweep_is_due(session: AsyncSession, now: datetime) -> bool:
+    """Whether a sweep would change anything. A read, so that a quiet service takes no write lock."""
+    due = or_(_deadline_passed(now), _cancel_can_settle(now), _lease_lost(now))
+    return (await session.scalars(select(Generation.id).where(due).limit(1))).first() is not None
+
+
+async def sweep(session: AsyncSession, now: datetime, max_failures: int) -> SweepReport:
+    """End what is past its deadline or was cancelled, and give lost leases back to the queue.
+
+    A lease lost after the attempt's first step is a failure; at max_failures it ends the generation.
+    """
+    started = Generation.first_step_at.is_not(None)
+    exhausted = and_(_lease_lost(now), started, Generation.failures + 1 >= max_failures)
+    failures = {"failures": Generation.failures + case((started, 1), else_=0)}
+    settled = await _end_picked(
+        session,
+        _deadline_passed(now),
+        GenerationState.ERROR,
+        now,
+        "deadline_exceeded",
+        "not finished before its deadline",
+    )
+    settled += await _end_picked(session, _cancel_can_settle(now), GenerationState.CANCELLED, now)
+    settled += await _end_picked(
+        session, exhausted, GenerationState.ERROR, now, "worker_lost", "its workers died", extra=failures
+    )
+    requeued = await _change(
+        session,
+        await _picked(session, _lease_lost(now)),
+        {"state": GenerationState.QUEUED, **failures, **_UNCLAIMED},
+    )
+    return SweepReport(tuple(settled), tuple(row.id for row in requeued), frozenset(row.pool for row in requeued))
+
+
+@dataclass(frozen=True)
+class QueueLoad:
+    """What waits in one class of a pool's queue."""
+
+    num_queued: int
+    expected_s: float
+
+
+async def queue_loads(session: AsyncSession, pool: str) -> dict[int, QueueLoad]:
+    """Queued generations and their expected seconds, for each priority that has any."""
+    query = (
+        select(Generation.priority, func.count(), func.sum(Generation.expected_s))
+        .where(Generation.pool == pool, Generation.state == GenerationState.QUEUED)
+        .group_by(Generation.priority)
+    )
+    return {
+        priority: QueueLoad(count, float(seconds)) for priority, count, seconds in (await session.execute(query)).all()
+    }
+
+
+async def queue_position(session: AsyncSession, generation_id: str) -> int | None:
+    """How many queued generations go first, 0 for the next; None when this one is not queued."""
+    mine = (
+        select(Generation.pool, Generation.priority, Generation.queued_at, Generation.id)
+        .where(Generation.id == generation_id, Generation.state == GenerationState.QUEUED)
+        .subquery()
+    )
+    ahead = select(func.count()).where(
+        Generation.pool == mine.c.pool,
+        Generation.state == GenerationState.QUEUED,
+        tuple_(Generation.priority, Generation.queued_at, Generation.id)
+        < tuple_(mine.c.priority, mine.c.queued_at, mine.c.id),
+    )
+    is_queued = (await session.scalars(select(mine.c.id))).first() is not None
+    return (await session.scalars(ahead)).one() if is_queued else None
+
+
+@dataclass(frozen=True)
+class _Changed:
+    """What the rest of a transaction needs of a row that was just changed."""
+
+    id: str
+    task_id: str
+    pool: str
+    hold: ledger.Hold
+
+
+def _claimable(pool: str, networks: Collection[str], now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return (
+        Generation.state == GenerationState.QUEUED,
+        Generation.pool == pool,
+        Generation.network.in_(sorted(networks)),
+        Generation.spec_version <= SPEC_VERSION,
+        Generation.deadline_at > now,
+        Generation.cancel_requested.is_(False),
+    )
+
+
+def _owned(held: Iterable[Held]) -> ColumnElement[bool]:
+    """The fence: rows that still run the attempt which their worker was given."""
+    return and_(tuple_(Generation.id, Generation.attempt).in_(list(held)), Generation.state == GenerationState.RUNNING)
+
+
+def _deadline_passed(now: datetime) -> ColumnElement[bool]:
+    return and_(Generation.state.in_(sorted(ACTIVE_STATES)), Generation.deadline_at <= now)
+
+
+def _lease_lost(now: datetime) -> ColumnElement[bool]:
+    return and_(Generation.state == GenerationState.RUNNING, Generation.lease_until <= now)
+
+
+def _cancel_can_settle(now: datetime) -> ColumnElement[bool]:
+    ownerless = or_(Generation.state == GenerationState.QUEUED, _lease_lost(now))
+    return and_(Generation.cancel_requested.is_(True), ownerless)
+
+
+async def _picked(session: AsyncSession, due: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Lock some due rows, never waiting for one that somebody else is changing; the condition still holds for them."""
+    query = (
+        select(Generation.id).where(due).order_by(Generation.id).limit(SWEEP_LIMIT).with_for_update(skip_locked=True)
+    )
+    return and_(Generation.id.in_((await session.scalars(query)).all()), due)
+
+
+async def _end_picked(
+    session: AsyncSession,
+    due: ColumnElement[bool],
+    state: GenerationState,
+    now: datetime,
+    code: str | None = None,
+    message: str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> list[Settled]:
+    return await _end(session, await _picked(session, due), state, now, code=code, message=message, extra=extra)
+
+
+async def _end(
+    session: AsyncSession,
+    condition: ColumnElement[bool],
+    state: str,
+    now: datetime,
+    *,
+    code: str | None = None,
+    message: str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> list[Settled]:
+    """A final state without a picture: the rows that this call has moved there get all their credits back."""
+    values = {
+        "state": state,
+        "finished_at": now,
+        "error_code": code,
+        "error_message": message,
+        **_UNCLAIMED,
+        **(extra or {}),
+    }
+    ended = await _change(session, condition, values)
+    await ledger.release_all(session, [row.hold for row in ended], now)
+    return [Settled(row.id, row.task_id, state) for row in ended]
+
+
+async def _change(session: AsyncSession, condition: ColumnElement[bool], values: Mapping[str, Any]) -> list[_Changed]:
+    """One guarded UPDATE; the rows that it returns are those whose transition this caller won."""
+    changing = (
+        update(Generation)
+        .where(condition)
+        .values(**values)
+        .returning(Generation.id, Generation.task_id, Generation.pool, Generation.account_id, Generation.price_micro)
+    )
+    rows = (await session.execute(changing, execution_options={"synchronize_session": False})).all()
+    return [
+        _Changed(row_id, task_id, pool, ledger.Hold(row_id, account_id, price_micro))
+        for row_id, task_id, pool, account_id, price_micro in rows
+    ]
