@@ -141,7 +141,8 @@ class SingleStreamBlock(nn.Module):
 
     def forward(self, x_BLC: Tensor, mod: Modulated, rotation: Rotation) -> Tensor:
         qkv_BLC, mlp_BLC = self.linear1(modulated(x_BLC, mod)).split(self._sizes, dim=-1)
-        attended_BLC = attention(*self.norm(qkv_BLC, self._num_heads), rotation)
+        q_BLND, k_BLND, v_BLND = self.norm(qkv_BLC, self._num_heads)
+        attended_BLC = attention(q_BLND, k_BLND, v_BLND, rotation)
         out_BLC = self.linear2(torch.cat([attended_BLC, self.mlp_act(mlp_BLC)], dim=-1))
         return x_BLC + mod.gate_B1C * out_BLC
 

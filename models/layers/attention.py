@@ -32,7 +32,8 @@ class QkNorm(nn.Module):
 
     def forward(self, qkv_BLC: Tensor, num_heads: int) -> tuple[Tensor, Tensor, Tensor]:
         """Split a fused projection into q, k and v (B L N D) and normalise q and k."""
-        q_BLND, k_BLND, v_BLND = qkv_BLC.unflatten(-1, (3, num_heads, -1)).unbind(2)
+        rows, length, _ = qkv_BLC.shape
+        q_BLND, k_BLND, v_BLND = qkv_BLC.reshape(rows, length, 3, num_heads, -1).unbind(2)
         return self.query_norm(q_BLND), self.key_norm(k_BLND), v_BLND
 
 

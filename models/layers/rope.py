@@ -37,8 +37,7 @@ class Rotation:
 
     def __call__(self, x_BLND: Tensor) -> Tensor:
         """Rotate each pair of adjacent channels, in float32; the dtype of the input is kept."""
-        pairs_BLNP2 = x_BLND.float().unflatten(-1, (-1, 2))
-        even_BLNP, odd_BLNP = pairs_BLNP2.unbind(-1)
+        even_BLNP, odd_BLNP = x_BLND.float().reshape(*x_BLND.shape[:-1], -1, 2).unbind(-1)
         turned_BLNP2 = torch.stack(
             [
                 even_BLNP * self.cos_BL1P - odd_BLNP * self.sin_BL1P,

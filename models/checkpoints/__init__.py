@@ -1,0 +1,1 @@
+"""Weights on disk: reading, mapping of names, strict loading and writing."""

@@ -1,0 +1,1 @@
+"""Tables between the names in files and ours, one family a file."""

@@ -1,0 +1,90 @@
+"""Strict loading: build on the meta device, account for every key on both sides, then move to dtype and device. And the inverse."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from models.checkpoints.files import TensorFiles
+from models.checkpoints.keymap import Entry, Table, applied
+from models.errors import MissingKeys, ShapeMismatch, UnknownKeys
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def nothing(_name: str) -> bool:
+    """No tensor of the file may be left over."""
+    return False
+
+
+def load_network(
+    build: Callable[[], Network],
+    files: TensorFiles,
+    table: Table,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    is_unused: Callable[[str], bool] = nothing,
+) -> Network:
+    """Build a network and give it the tensors of a component.
+
+    Args:
+        build: makes the network; called with the meta device as default, so that it costs no memory.
+        files: the component's tensors.
+        table: how they become the network's parameters.
+        device: where the network shall live.
+        dtype: of all its floating-point parameters and buffers.
+        is_unused: which names in the file belong to parts that the network leaves out.
+
+    Raises:
+        MissingKeys, UnknownKeys, ShapeMismatch: the file does not fit; the first few keys are named.
+    """
+    with torch.device("meta"):
+        network = build()
+    wanted = network.state_dict()
+    entries = applied(table, wanted)
+    _check(files, entries, wanted, is_unused)
+
+    def tensor(entry: Entry) -> Tensor:
+        native = entry.row.to_native([files.read(name) for name in entry.foreign])
+        return native.to(device=device, dtype=dtype if native.is_floating_point() else native.dtype)
+
+    network.load_state_dict({entry.native: tensor(entry) for entry in entries}, strict=True, assign=True)
+    return network.eval().requires_grad_(False)
+
+
+def _check(
+    files: TensorFiles, entries: list[Entry], wanted: dict[str, Tensor], is_unused: Callable[[str], bool]
+) -> None:
+    described = {name for entry in entries for name in entry.foreign}
+    held = set(files.names())
+    if missing := sorted(described - held):
+        raise MissingKeys(files.where, "missing keys", missing)
+    if unknown := sorted(name for name in held - described if not is_unused(name)):
+        raise UnknownKeys(files.where, "unknown keys", unknown)
+    misshapen: list[str] = []
+    for entry in entries:
+        meta = torch.empty_like(wanted[entry.native], device="meta")
+        for name, part in zip(entry.foreign, entry.row.to_foreign(meta), strict=True):
+            if files.shape(name) != tuple(part.shape):
+                misshapen.append(f"{name} is {list(files.shape(name))}, not {list(part.shape)}")
+    if misshapen:
+        raise ShapeMismatch(files.where, "wrong shapes", misshapen)
+
+
+def foreign_state(network: nn.Module, table: Table, dtype: torch.dtype | None = None) -> dict[str, Tensor]:
+    """Return a network's parameters and buffers under the names of a file, ready to be written.
+
+    Args:
+        network: its parameters are not changed.
+        table: the one that loads the file.
+        dtype: of the floating-point tensors; None keeps what they have.
+    """
+    state = network.state_dict()
+    foreign: dict[str, Tensor] = {}
+    for entry in applied(table, state):
+        parts = entry.row.to_foreign(state[entry.native])
+        for name, part in zip(entry.foreign, parts, strict=True):
+            foreign[name] = part.to(dtype) if dtype is not None and part.is_floating_point() else part
+    return foreign
