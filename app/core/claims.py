@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from pydantic import ValidationError
 from sqlalchemy import ColumnElement, and_, case, func, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -110,7 +111,10 @@ async def claim(
     now: datetime,
     lease_s: float,
 ) -> list[Claim]:
-    """Take the best queued rows: lowest priority first, then the longest queued. Rows of a newer spec are left alone."""
+    """Take the best queued rows: lowest priority first, then the longest queued.
+
+    Rows of a newer spec are left for a newer worker. One that cannot be read ends here, or it would block the queue for ever.
+    """
     best = (
         select(Generation.id)
         .where(*_claimable(pool, networks, now))
@@ -144,7 +148,16 @@ async def claim(
         )
     )
     rows = (await session.execute(taking, execution_options={"synchronize_session": False})).all()
-    claims = [Claim(r[0], r[1], r[2], GenerationSpec.from_json(r[3]), r[4], r[5], r[6], r[7]) for r in rows]
+    claims: list[Claim] = []
+    for generation_id, task_id, attempt, text, priority, queued_at, deadline_at, expected_s in rows:
+        try:
+            spec = GenerationSpec.from_json(text)
+            claims.append(Claim(generation_id, task_id, attempt, spec, priority, queued_at, deadline_at, expected_s))
+        except ValidationError as error:
+            unreadable = Failed(
+                "invalid_spec", f"the stored request cannot be read: {error.error_count()} faults", False
+            )
+            await settle_failed(session, generation_id, attempt, unreadable, now, max_failures=1)
     return sorted(claims, key=lambda claim: ids.index(claim.generation_id))
 
 
@@ -179,7 +192,10 @@ async def hand_back(session: AsyncSession, held: Sequence[Held], now: datetime) 
 async def settle_delivered(
     session: AsyncSession, generation_id: str, attempt: int, delivered: Delivered, now: datetime
 ) -> bool:
-    """The picture is there: ready, and charged its price. False: the row is no longer this attempt's; nothing was written."""
+    """The picture is there: ready, and charged its price. False: the row is no longer this attempt's; nothing was written.
+
+    True again when this very picture was settled before: a worker whose answer got lost asks once more.
+    """
     values = {
         "state": GenerationState.READY,
         "object_key": delivered.object_key,
@@ -195,7 +211,7 @@ async def settle_delivered(
     won = await _change(session, _owned([(generation_id, attempt)]), values)
     for row in won:
         await ledger.settle(session, row.hold, row.hold.price_micro, now)
-    return bool(won)
+    return bool(won) or await _is_delivered(session, generation_id, delivered.object_key)
 
 
 async def settle_failed(
@@ -337,6 +353,13 @@ def _lease_lost(now: datetime) -> ColumnElement[bool]:
 def _cancel_can_settle(now: datetime) -> ColumnElement[bool]:
     ownerless = or_(Generation.state == GenerationState.QUEUED, _lease_lost(now))
     return and_(Generation.cancel_requested.is_(True), ownerless)
+
+
+async def _is_delivered(session: AsyncSession, generation_id: str, object_key: str) -> bool:
+    query = select(Generation.id).where(
+        Generation.id == generation_id, Generation.state == GenerationState.READY, Generation.object_key == object_key
+    )
+    return (await session.scalars(query)).first() is not None
 
 
 async def _picked(session: AsyncSession, due: ColumnElement[bool]) -> ColumnElement[bool]:

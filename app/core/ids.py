@@ -13,6 +13,6 @@ def new_request_id() -> str:
     return f"req_{uuid.uuid4().hex}"
 
 
-def result_key(generation_id: str, attempt: int, extension: str) -> str:
+def result_key(generation_id: str, attempt: int, output_format: str) -> str:
     """Where an attempt's picture lies in the object store. The attempt is in it, so a zombie overwrites nothing."""
-    return f"results/{generation_id}/{attempt}.{extension}"
+    return f"results/{generation_id}/{attempt}.{output_format}"

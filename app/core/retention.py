@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.db.tables.generation import Generation
 from app.core.db.tables.task import Task
 from app.core.ids import result_key
-from app.core.spec import GenerationSpec
+from app.core.spec import OUTPUT_FORMATS
 from app.core.states import ACTIVE_STATES
 
 EMPTY_SPEC = "{}"
@@ -34,12 +34,10 @@ async def expired_tasks(session: AsyncSession, now: datetime, limit: int = 100) 
         .limit(limit)
     )
     task_ids = (await session.scalars(due)).all()
-    query = select(Generation.task_id, Generation.id, Generation.attempt, Generation.spec, Generation.object_key).where(
-        Generation.task_id.in_(task_ids)
-    )
+    query = select(Generation.task_id, Generation.id, Generation.attempt).where(Generation.task_id.in_(task_ids))
     keys: dict[str, list[str]] = {task_id: [] for task_id in task_ids}
-    for task_id, generation_id, attempts, spec, object_key in (await session.execute(query)).all():
-        keys[task_id] += _keys(generation_id, attempts, spec, object_key)
+    for task_id, generation_id, num_attempts in (await session.execute(query)).all():
+        keys[task_id] += _possible_keys(generation_id, num_attempts)
     return [ExpiredTask(task_id, tuple(found)) for task_id, found in keys.items()]
 
 
@@ -55,7 +53,8 @@ async def forget(session: AsyncSession, task_ids: Sequence[str], now: datetime) 
     )
 
 
-def _keys(generation_id: str, num_attempts: int, spec: str, object_key: str | None) -> list[str]:
-    extension = GenerationSpec.from_json(spec).output_format
-    keys = [result_key(generation_id, attempt, extension) for attempt in range(1, num_attempts + 1)]
-    return keys if object_key is None or object_key in keys else [*keys, object_key]
+def _possible_keys(generation_id: str, num_attempts: int) -> list[str]:
+    attempts = range(1, num_attempts + 1)
+    return [
+        result_key(generation_id, attempt, output_format) for attempt in attempts for output_format in OUTPUT_FORMATS
+    ]

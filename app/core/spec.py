@@ -1,6 +1,6 @@
 """GenerationSpec: the one request that every dialect is translated into, and the contract between gateway and worker."""
 
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -8,6 +8,7 @@ SPEC_VERSION = 1
 MAX_SEED = 2**63 - 1
 
 OutputFormat = Literal["png", "jpeg", "webp"]
+OUTPUT_FORMATS: tuple[OutputFormat, ...] = get_args(OutputFormat)
 
 
 class GenerationSpec(BaseModel):

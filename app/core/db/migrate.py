@@ -1,0 +1,55 @@
+"""Bringing a database to this version's schema, with the migrations that are shipped beside the application."""
+
+import asyncio
+from importlib.resources import files
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from app.core.db.engine import SQLITE_BEGIN, Database
+
+
+def upgrade(url: str, revision: str = "head") -> None:
+    """Apply the missing migrations, all or none. For programs without a running event loop."""
+    asyncio.run(migrate(url, revision))
+
+
+async def migrate(url: str, revision: str = "head", *, down: bool = False) -> None:
+    """Move the schema up to a revision, or down to it."""
+    database = Database.open(url)
+    try:
+        async with database.engine.connect() as connection:
+            exclusive = await connection.execution_options(**{SQLITE_BEGIN: "BEGIN IMMEDIATE"})
+            async with exclusive.begin():
+                await exclusive.run_sync(_run, revision, down)
+    finally:
+        await database.close()
+
+
+async def schema_is_current(database: Database) -> bool:
+    """Whether every migration of this version has been applied, and none of a newer one."""
+    async with database.read() as session:
+        applied = await (await session.connection()).run_sync(_applied)
+    return applied == set(ScriptDirectory.from_config(alembic_config()).get_heads())
+
+
+def alembic_config() -> Config:
+    """Alembic's configuration with the migrations of the installed package."""
+    config = Config()
+    config.set_main_option("script_location", str(files("migrations")).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _run(connection: Connection, revision: str, down: bool) -> None:
+    config = alembic_config()
+    config.attributes["connection"] = connection
+    move = command.downgrade if down else command.upgrade
+    move(config, revision)
+
+
+def _applied(connection: Connection) -> set[str]:
+    return set(MigrationContext.configure(connection).get_current_heads())

@@ -1,0 +1,55 @@
+"""WorkPort: all that a worker may do to state. SQL is its first implementation; HTTP may follow."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from app.core.claims import Claim, Delivered, Failed, Held, RenewResult
+
+
+@dataclass(frozen=True)
+class WorkerRecord:
+    """A worker process as others see it."""
+
+    id: str
+    pool: str
+    host: str
+    pid: int
+    started_at: datetime
+
+
+@dataclass(frozen=True)
+class RegistrationRecord:
+    """Weights that a pool can run."""
+
+    network: str
+    revision: str
+
+
+class WorkPort(Protocol):
+    """Claim, renew, progress, hand back, settle. A settle answers whether the row was still this attempt's."""
+
+    async def register(
+        self, worker: WorkerRecord, registrations: Sequence[RegistrationRecord], now: datetime
+    ) -> None: ...
+
+    async def seen(self, worker_id: str, now: datetime) -> None: ...
+
+    async def claim(self, limit: int) -> list[Claim]: ...
+
+    async def first_step(self, held: Sequence[Held]) -> None: ...
+
+    async def renew(self, held: Sequence[Held]) -> RenewResult: ...
+
+    async def hand_back(self, held: Sequence[Held]) -> None: ...
+
+    async def deliver(self, generation_id: str, attempt: int, delivered: Delivered) -> bool: ...
+
+    async def fail(self, generation_id: str, attempt: int, failed: Failed) -> bool: ...
+
+    async def cancelled(self, generation_id: str, attempt: int) -> bool: ...
+
+    async def close(self) -> None:
+        """Say that this worker is gone. What it still holds comes back when the leases end."""
+        ...
