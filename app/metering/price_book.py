@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-MICRO_PER_CREDIT = 1_000_000
+from app.core.ledger import MICRO_PER_CREDIT
+
 MEBIPIXEL = 1 << 20
 
 

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from app.core.ledger import MICRO_PER_CREDIT
 from app.core.spec import GenerationSpec
-from app.metering.price_book import MICRO_PER_CREDIT, FirstMegapixel, Flat, PriceBook, Rule
+from app.metering.price_book import MEBIPIXEL, FirstMegapixel, Flat, PriceBook, Rule
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,12 @@ def credits_number(micro: int) -> float:
     return micro / MICRO_PER_CREDIT
 
 
+def credits_text(micro: int) -> str:
+    """Credits for a person: no zeros that say nothing."""
+    whole, fraction = divmod(micro, MICRO_PER_CREDIT)
+    return f"{whole}.{fraction:06}".rstrip("0").rstrip(".") + " credits"
+
+
 def _share(rule: FirstMegapixel, pixels: int, micro: int) -> int:
     """Price of these pixels at `micro` a megapixel, in whole megapixels or rounded up to the next micro-credit."""
     if rule.rounding == "ceil":
@@ -54,7 +61,7 @@ def _share(rule: FirstMegapixel, pixels: int, micro: int) -> int:
 
 
 def _shown_megapixels(rule: Rule, pixels: int) -> float:
-    megapixel = rule.megapixel if isinstance(rule, FirstMegapixel) else 1 << 20
+    megapixel = rule.megapixel if isinstance(rule, FirstMegapixel) else MEBIPIXEL
     return round(pixels / megapixel, 2)
 
 

@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
 
 from app.core.storage.base import CHUNK_BYTES, ObjectMissing, OpenObject, checked_key
 
@@ -28,10 +27,10 @@ class LocalObjectStore:
 
     async def open(self, key: str) -> OpenObject:
         try:
-            file, num_bytes = await asyncio.to_thread(_open, self._path(key))
+            found = await asyncio.to_thread(self._path(key).stat)
         except FileNotFoundError:
             raise ObjectMissing(key) from None
-        return OpenObject(num_bytes, _chunks(file))
+        return OpenObject(found.st_size, _chunks(self._path(key)))
 
     async def delete(self, key: str) -> None:
         await asyncio.to_thread(self._remove, self._path(key))
@@ -72,12 +71,8 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _open(path: Path) -> tuple[BinaryIO, int]:
-    file = path.open("rb")
-    return file, os.fstat(file.fileno()).st_size
-
-
-async def _chunks(file: BinaryIO) -> AsyncIterator[bytes]:
-    with file:
+async def _chunks(path: Path) -> AsyncIterator[bytes]:
+    """Opens the file when the first piece is asked for: an answer without a body (HEAD) leaves nothing open."""
+    with await asyncio.to_thread(path.open, "rb") as file:
         while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
             yield chunk

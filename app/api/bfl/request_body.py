@@ -1,0 +1,41 @@
+"""Reads and checks a JSON body, after the caller is known: nobody's bytes are read before their key is good."""
+
+from collections.abc import Awaitable, Callable
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+
+from app.api.bfl.schemas import Inputs
+from app.auth.dependencies import CanGenerate
+from app.core.errors import InvalidRequest
+
+
+def body_as(schema: type[Inputs]) -> Callable[[Request, CanGenerate], Awaitable[Inputs]]:
+    """A dependency that gives the request's body as `schema`."""
+
+    async def parsed(request: Request, _caller: CanGenerate) -> Inputs:
+        _check_content_type(request.headers.get("content-type", ""))
+        try:
+            return schema.model_validate_json(await request.body())
+        except ValidationError as error:
+            raise RequestValidationError([_in_body(found) for found in _errors(error)]) from None
+
+    return parsed
+
+
+def _errors(error: ValidationError) -> list[dict[str, object]]:
+    return [dict(found) for found in error.errors(include_url=False, include_context=False)]
+
+
+def _in_body(found: dict[str, object]) -> dict[str, object]:
+    loc = found["loc"]
+    return {**found, "loc": ("body", *(loc if isinstance(loc, tuple) else ()))}
+
+
+def _check_content_type(content_type: str) -> None:
+    """JSON under any of its names; a missing header is taken for JSON, as curl-less clients leave it out."""
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type and media_type != "application/json" and not media_type.endswith("+json"):
+        message = "the body must be JSON with Content-Type: application/json"
+        raise InvalidRequest(message, field="body", value=content_type, limit="application/json")

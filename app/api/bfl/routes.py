@@ -1,0 +1,113 @@
+"""BFL's routes: one POST for every row of the catalogue, the poll, and the balance."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, cast
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from app.api.bfl.answers import Viewpoint, not_found, result_response
+from app.api.bfl.request_body import body_as
+from app.api.bfl.schemas import AsyncResponse, CreditsResponse, Inputs, ResultResponse, body_of
+from app.api.bfl.translate import to_spec
+from app.api.public_url import public_url
+from app.auth.dependencies import CanGenerate, CanReadBilling, identify
+from app.auth.scopes import Scope
+from app.core.catalog import Catalog, CatalogRow
+from app.core.events.progress_board import ProgressBoard
+from app.dependencies import Gateway, Parts
+from app.generations import repository
+from app.generations.delivery import may_poll, polling_path
+from app.generations.repository import TaskRead
+from app.generations.service import Order, submit
+from app.metering.pricing import credits_number
+
+DIALECT = "bfl"
+MODEL_HEADER = "x-darkroom-model"
+POLL_AGAIN = {"Retry-After": "1"}
+
+
+def router(catalog: Catalog) -> APIRouter:
+    """All routes of the dialect."""
+    routes = APIRouter(prefix="/v1", tags=["Black Forest Labs"])
+    for row in catalog.rows:
+        _add_model(routes, row)
+    routes.add_api_route("/get_result", get_result, methods=["GET"], response_model=ResultResponse)
+    routes.add_api_route("/credits", get_credits, methods=["GET"], response_model=CreditsResponse)
+    return routes
+
+
+def _add_model(routes: APIRouter, row: CatalogRow) -> None:
+    schema = body_of(row)
+    content = {"application/json": {"schema": schema.model_json_schema()}}
+    routes.add_api_route(
+        f"/{row.name}",
+        _submit_to(row.name, schema),
+        methods=["POST"],
+        name=row.name,
+        summary=f"Generate an image with {row.name}",
+        response_model=AsyncResponse,
+        openapi_extra={"requestBody": {"required": True, "content": content}},
+    )
+
+
+def _submit_to(name: str, schema: type[Inputs]) -> Callable[..., Awaitable[AsyncResponse]]:
+    """The endpoint of one public name."""
+
+    async def endpoint(
+        request: Request,
+        response: Response,
+        parts: Parts,
+        caller: CanGenerate,
+        body: Annotated[Inputs, Depends(body_as(schema))],
+    ) -> AsyncResponse:
+        spec = to_spec(body, parts.catalog.resolve(name))
+        kept = body.model_dump(mode="json", include=set(schema.model_fields), exclude_unset=True)
+        async with parts.work() as work:
+            task = await submit(parts, work, Order(caller.account_id, DIALECT, spec, kept))
+        response.headers[MODEL_HEADER] = spec.network
+        path = polling_path(parts.secrets, task.task_id, task.expires_at)
+        return AsyncResponse(
+            id=task.task_id,
+            polling_url=public_url(request, parts.settings) + path,
+            cost=credits_number(task.price.micro),
+            input_mp=task.price.input_mp,
+            output_mp=task.price.output_mp,
+        )
+
+    return endpoint
+
+
+async def get_result(
+    request: Request,
+    parts: Parts,
+    task_id: Annotated[str, Query(alias="id")],
+    expires: str | None = None,
+    signature: str | None = None,
+) -> JSONResponse:
+    """A task, shown to whoever holds its polling address or its owner's key; to anybody else there is none."""
+    now = parts.clock.utc_now()
+    async with parts.database.read() as session:
+        found = await repository.find_task(session, task_id, now)
+    if expires is not None or signature is not None:
+        may_see = may_poll(parts.secrets, task_id, expires or "", signature or "", now)
+    else:
+        may_see = found is not None and await _is_owner(request, parts, found)
+    if found is None or not may_see:
+        return JSONResponse(not_found(task_id), 404, POLL_AGAIN)
+    progress = cast("ProgressBoard", request.app.state.progress)
+    view = Viewpoint(public_url(request, parts.settings), parts.secrets, parts.settings.results.url_ttl_s, now)
+    body: dict[str, Any] = result_response(found, progress, view).model_dump()
+    return JSONResponse(body, headers={**POLL_AGAIN, MODEL_HEADER: found.task.network})
+
+
+async def _is_owner(request: Request, parts: Gateway, found: TaskRead) -> bool:
+    caller = await identify(request, parts)
+    return caller is not None and caller.account_id == found.task.account_id and Scope.JOBS_READ in caller.scopes
+
+
+async def get_credits(parts: Parts, caller: CanReadBilling) -> CreditsResponse:
+    """What the caller may still spend."""
+    async with parts.database.read() as session:
+        available = await repository.available_micro(session, caller.account_id)
+    return CreditsResponse(credits=credits_number(available))

@@ -1,0 +1,40 @@
+"""For operators and their machines: alive, ready, metrics. Refusals are problem+json (app.api.errors)."""
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from app.core.errors import Unavailable
+from app.dependencies import Parts
+
+RETRY_S = 1.0
+
+
+def router(*, serves_metrics: bool) -> APIRouter:
+    """The routes; metrics may have a port of their own instead."""
+    routes = APIRouter(tags=["System"])
+    routes.add_api_route("/livez", livez, methods=["GET"])
+    routes.add_api_route("/readyz", readyz, methods=["GET"])
+    if serves_metrics:
+        routes.add_api_route("/metrics", metrics, methods=["GET"], response_class=Response)
+    return routes
+
+
+async def livez() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+async def readyz(parts: Parts) -> dict[str, str]:
+    """Requests would be served: the schema is this version's and, where one is awaited, a worker is there."""
+    if not await schema_is_current(parts.database):
+        raise Unavailable(
+            "the database's schema is not this version's; run `darkroom db upgrade`", retry_after_s=RETRY_S
+        )
+    if parts.settings.gateway.await_worker and not await _worker_is_ready(parts):
+        raise Unavailable("no worker is ready yet", retry_after_s=RETRY_S)
+    return {"status": "ready"}
+
+
+async def metrics() -> Response:
+    """Prometheus's text format."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

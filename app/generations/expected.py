@@ -1,0 +1,12 @@
+"""How long a generation is likely to run, for the queue's order. A worker measures; this only has to rank."""
+
+from app.core.spec import GenerationSpec
+
+STEP_OVERHEAD_S = 0.01
+STEP_MEGAPIXEL_S = 2.0
+MEGAPIXEL = 1 << 20
+
+
+def expected_s(spec: GenerationSpec) -> float:
+    """Seconds, growing with steps and pixels as work does."""
+    return spec.steps * (STEP_OVERHEAD_S + STEP_MEGAPIXEL_S * spec.width * spec.height / MEGAPIXEL)

@@ -1,0 +1,58 @@
+"""Queries on tasks, generations and what workers have registered."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.db.tables.account import Account
+from app.core.db.tables.generation import Generation
+from app.core.db.tables.task import Task
+from app.core.db.tables.worker import Registration, Worker
+from app.core.states import GenerationState
+
+
+@dataclass(frozen=True)
+class TaskRead:
+    """A task and its generations, by index."""
+
+    task: Task
+    generations: tuple[Generation, ...]
+
+
+async def find_task(session: AsyncSession, task_id: str, now: datetime) -> TaskRead | None:
+    """The task, unless it is unknown or has expired."""
+    task = await session.get(Task, task_id)
+    if task is None or task.expires_at <= now:
+        return None
+    rows = await session.scalars(select(Generation).where(Generation.task_id == task_id).order_by(Generation.index))
+    return TaskRead(task, tuple(rows))
+
+
+async def pool_of(session: AsyncSession, network: str) -> str | None:
+    """The pool that runs this network, the one seen last when there are several; None when none has registered it."""
+    newest_first = Registration.last_seen_at.desc()
+    return await session.scalar(
+        select(Registration.pool).where(Registration.network == network).order_by(newest_first).limit(1)
+    )
+
+
+async def num_queued(session: AsyncSession, pool: str, priority: int, at_most: int) -> int:
+    """How many generations of this class wait; counting stops at `at_most`."""
+    queued = select(Generation.id).where(
+        Generation.state == GenerationState.QUEUED, Generation.pool == pool, Generation.priority == priority
+    )
+    return await session.scalar(select(func.count()).select_from(queued.limit(at_most).subquery())) or 0
+
+
+async def available_micro(session: AsyncSession, account_id: str) -> int:
+    """What the account may still spend."""
+    available = await session.scalar(select(Account.posted_micro - Account.held_micro).where(Account.id == account_id))
+    return available or 0
+
+
+async def is_any_worker_ready(session: AsyncSession, since: datetime) -> bool:
+    """Whether a worker that was alive after `since` has loaded its networks."""
+    ready = select(Worker.id).where(Worker.ready_at.is_not(None), Worker.last_seen_at >= since)
+    return await session.scalar(ready.limit(1)) is not None

@@ -1,0 +1,125 @@
+"""Submit: price, look at the queue, reserve, insert. One transaction, which the caller of this module commits."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from app.core import ledger
+from app.core.db.tables.generation import Generation
+from app.core.db.tables.task import Task
+from app.core.errors import InsufficientCredits, ModelUnavailable, QueueFull
+from app.core.ids import new_id
+from app.core.spec import GenerationSpec
+from app.core.states import GenerationState
+from app.dependencies import Gateway, Work
+from app.generations import repository
+from app.generations.expected import expected_s
+from app.metering.pricing import Price, credits_text, price
+
+RETRY_QUEUE_FULL_S = 5.0
+PRIORITY = 0
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a dialect hands in: who asks, for what, and the body as it is to be kept."""
+
+    account_id: str
+    dialect: str
+    spec: GenerationSpec
+    request: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """What a dialect needs for its answer."""
+
+    task_id: str
+    expires_at: datetime
+    price: Price
+
+
+async def submit(parts: Gateway, work: Work, order: Order) -> Submitted:
+    """Queue one image. Raises ModelUnavailable, QueueFull or InsufficientCredits, and then nothing has happened."""
+    now = parts.clock.utc_now()
+    pool = await _pool_with_room(parts, work, order.spec)
+    cost = price(order.spec, parts.price_book)
+    task = _task(order, cost, now, timedelta(seconds=parts.settings.results.retention_s))
+    generation = _generation(task, pool, order.spec, cost, now, timedelta(seconds=parts.settings.queue.deadline_s))
+    work.session.add(task)
+    await work.session.flush()
+    work.session.add(generation)
+    await work.session.flush()
+    await _reserve(work, generation, now)
+    work.ring(pool)
+    return Submitted(task.id, task.expires_at, cost)
+
+
+async def _pool_with_room(parts: Gateway, work: Work, spec: GenerationSpec) -> str:
+    pool = await repository.pool_of(work.session, spec.network)
+    if pool is None:
+        raise ModelUnavailable(_how_to_install(spec))
+    most = parts.settings.queue.max_queued
+    if await repository.num_queued(work.session, pool, PRIORITY, most) >= most:
+        message = f"{most} generations are waiting already, as many as this server queues; try again later"
+        raise QueueFull(message, retry_after_s=RETRY_QUEUE_FULL_S)
+    return pool
+
+
+def _how_to_install(spec: GenerationSpec) -> str:
+    return (
+        f"{spec.model} has no weights on this server. Its operator installs them with "
+        f"`darkroom models import SRC --as {spec.network}`, or points the name at others with DARKROOM_ALIASES"
+    )
+
+
+async def _reserve(work: Work, generation: Generation, now: datetime) -> None:
+    """Hold the price, or say what it is and what there is."""
+    account_id, micro = generation.account_id, generation.price_micro
+    try:
+        await ledger.reserve(work.session, account_id, generation.id, micro, now)
+    except InsufficientCredits as error:
+        available = await repository.available_micro(work.session, account_id)
+        message = f"Insufficient credits: this costs {credits_text(micro)}, and {credits_text(available)} are available"
+        raise InsufficientCredits(message, required_micro=micro, available_micro=available) from error
+
+
+def _task(order: Order, cost: Price, now: datetime, retention: timedelta) -> Task:
+    return Task(
+        id=new_id(),
+        account_id=order.account_id,
+        model=order.spec.model,
+        network=order.spec.network,
+        dialect=order.dialect,
+        num_images=1,
+        created_at=now,
+        expires_at=now + retention,
+        cost_micro=cost.micro,
+        request=order.request,
+    )
+
+
+def _generation(
+    task: Task, pool: str, spec: GenerationSpec, cost: Price, now: datetime, deadline: timedelta
+) -> Generation:
+    return Generation(
+        id=new_id(),
+        task_id=task.id,
+        index=0,
+        account_id=task.account_id,
+        state=GenerationState.QUEUED,
+        spec=spec.to_json(),
+        spec_version=spec.version,
+        network=spec.network,
+        priority=PRIORITY,
+        pool=pool,
+        seed=spec.seed,
+        width=spec.width,
+        height=spec.height,
+        expected_s=expected_s(spec),
+        queued_at=now,
+        deadline_at=now + deadline,
+        price_micro=cost.micro,
+        price_book_version=cost.version,
+        price_inputs=cost.inputs,
+    )

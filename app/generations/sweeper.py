@@ -1,0 +1,89 @@
+"""The sweeper: lost leases, passed deadlines and expired results, looked after by one gateway at a time.
+
+It looks before it writes, so that a quiet service takes no write lock. It works with no GPU alive.
+"""
+
+import asyncio
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.core import claims, leader, retention
+from app.core.claims import SweepReport
+from app.core.ids import new_id
+from app.core.ledger import LedgerBroken
+from app.dependencies import Gateway
+
+LOCK = "sweeper"
+LEAD_SWEEPS = 10
+"""The lead lasts this many sweeps, and is renewed when half of it is over."""
+MIN_LEAD_S = 5.0
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class Sweeper:
+    """One gateway's turn at sweeping; most of them find that another leads."""
+
+    def __init__(self, parts: Gateway) -> None:
+        self._parts = parts
+        self._holder = new_id()
+        self._every_s = parts.settings.queue.sweep_s
+        self._lead_s = max(LEAD_SWEEPS * self._every_s, MIN_LEAD_S)
+
+    async def run(self) -> None:
+        """Sweep for ever. A database that is away now is tried again at the next turn."""
+        while True:
+            try:
+                await self.turn()
+            except LedgerBroken:
+                log.exception("sweep refused by the ledger; run `darkroom ledger verify`")
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("sweep failed, to be tried again", error=str(error))
+            await asyncio.sleep(self._every_s)
+
+    async def turn(self) -> None:
+        """Sweep once, if this gateway leads."""
+        if await self._leads():
+            await self._sweep()
+            await self._expire()
+
+    async def _leads(self) -> bool:
+        now = self._parts.clock.utc_now()
+        async with self._parts.database.read() as session:
+            if await leader.leads(session, LOCK, self._holder, now, self._lead_s / 2):
+                return True
+        async with self._parts.database.write() as session:
+            return await leader.try_lead(session, LOCK, self._holder, now, self._lead_s)
+
+    async def _sweep(self) -> None:
+        now = self._parts.clock.utc_now()
+        async with self._parts.database.read() as session:
+            if not await claims.sweep_is_due(session, now):
+                return
+        async with self._parts.work() as work:
+            report = await claims.sweep(work.session, now, self._parts.settings.queue.max_failures)
+            for pool in report.pools:
+                work.ring(pool)
+        _log(report)
+
+    async def _expire(self) -> None:
+        """Delete the objects first: a crash in between repeats the deletion, and leaves no picture without a row."""
+        now = self._parts.clock.utc_now()
+        async with self._parts.database.read() as session:
+            expired = await retention.expired_tasks(session, now)
+        if not expired:
+            return
+        for task in expired:
+            for key in task.object_keys:
+                await self._parts.store.delete(key)
+        async with self._parts.database.write() as session:
+            await retention.forget(session, [task.task_id for task in expired], now)
+        log.info("tasks expired", tasks=len(expired))
+
+
+def _log(report: SweepReport) -> None:
+    for generation_id in report.requeued:
+        log.warning("lease lost, queued again", generation_id=generation_id)
+    for settled in report.settled:
+        log.warning("settled by the sweeper", generation_id=settled.generation_id, state=settled.state)

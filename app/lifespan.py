@@ -1,0 +1,124 @@
+"""Opens what a gateway lives on and puts it on app.state; closes it in reverse."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import structlog
+from fastapi import FastAPI
+from prometheus_client import start_http_server
+
+from app.auth.key_uses import KeyUses
+from app.core.catalog import Catalog
+from app.core.clock import Clock
+from app.core.config import Settings
+from app.core.db.engine import Database
+from app.core.db.migrate import schema_is_current
+from app.core.dispatch.sql import SqlDispatcher
+from app.core.events.base import Cancel, Done, EventBus, Progress, Ring
+from app.core.events.local import LocalEventServer, events_socket_path
+from app.core.events.progress_board import ProgressBoard
+from app.core.secret_file import resolve_secrets
+from app.core.storage.local import LocalObjectStore
+from app.dependencies import Gateway
+from app.generations.sweeper import Sweeper
+from app.metering.price_book import PRICE_BOOK
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class StartupError(Exception):
+    """Why this gateway cannot serve, in words for its operator."""
+
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def lifespan_of(settings: Settings, clock: Clock) -> Lifespan:
+    """The lifespan of a gateway with these settings."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        async with AsyncExitStack() as stack:
+            await _open(app, settings, clock, stack)
+            yield
+
+    return lifespan
+
+
+async def check_schema(settings: Settings) -> None:
+    """Raise StartupError unless the database's schema is this version's."""
+    database = Database.open(settings.database.url)
+    try:
+        await require_current_schema(database)
+    finally:
+        await database.close()
+
+
+async def require_current_schema(database: Database) -> None:
+    if not await schema_is_current(database):
+        raise StartupError("the database's schema is not this version's; run `darkroom db upgrade` first")
+
+
+async def _open(app: FastAPI, settings: Settings, clock: Clock, stack: AsyncExitStack) -> None:
+    database = Database.open(settings.database.url)
+    stack.push_async_callback(database.close)
+    await require_current_schema(database)
+    events = LocalEventServer(events_socket_path(settings))
+    await events.start()
+    stack.push_async_callback(events.close)
+    key_uses, progress = KeyUses(database), ProgressBoard()
+    stack.push_async_callback(key_uses.write)
+    parts = _parts(settings, clock, database, events)
+    app.state.gateway, app.state.key_uses, app.state.progress = parts, key_uses, progress
+    await _in_background(stack, _receive(events, progress), Sweeper(parts).run(), key_uses.write_forever())
+    if settings.gateway.metrics_port is not None:
+        server, _ = start_http_server(settings.gateway.metrics_port, settings.gateway.host)
+        stack.callback(server.shutdown)
+
+
+def _parts(settings: Settings, clock: Clock, database: Database, events: EventBus) -> Gateway:
+    return Gateway(
+        settings=settings,
+        secrets=resolve_secrets(settings),
+        catalog=Catalog(aliases=settings.aliases),
+        price_book=PRICE_BOOK,
+        clock=clock,
+        started_at=clock.utc_now(),
+        database=database,
+        store=LocalObjectStore(settings.data_dir / "objects"),
+        dispatcher=SqlDispatcher(events),
+    )
+
+
+async def _in_background(stack: AsyncExitStack, *work: Coroutine[Any, Any, None]) -> None:
+    """Run these until the stack closes."""
+    tasks = [asyncio.create_task(one) for one in work]
+    for task in tasks:
+        task.add_done_callback(_tell_if_failed)
+
+    async def stop() -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    stack.push_async_callback(stop)
+
+
+def _tell_if_failed(task: asyncio.Task[None]) -> None:
+    """None of them ends by itself; one that does is a bug, and nobody else would see it."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.critical("background work has stopped", work=task.get_coro(), exc_info=error)
+
+
+async def _receive(events: EventBus, progress: ProgressBoard) -> None:
+    """Keep the board of progress up to date."""
+    while True:
+        match await events.receive():
+            case Progress() as news:
+                progress.note(news)
+            case Done(generation_id=generation_id):
+                progress.forget(generation_id)
+            case Ring() | Cancel():
+                pass  # these go the other way

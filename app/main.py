@@ -1,0 +1,73 @@
+"""The composition root of the gateway: settings in, ASGI application out, and `serve` to run it."""
+
+import asyncio
+import socket
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
+from fastapi.staticfiles import StaticFiles
+
+from app.api import errors, results, system
+from app.api.bfl import routes as bfl
+from app.core.catalog import Catalog
+from app.core.clock import Clock, SystemClock
+from app.core.config import Settings
+from app.core.logging import configure_logging
+from app.lifespan import check_schema, lifespan_of
+from app.middleware import AccessLog, BodyLimit, RequestId
+
+PLAYGROUND = Path(__file__).parent / "playground"
+GRACE_S = 5
+"""Seconds that requests under way get to finish when the gateway stops."""
+
+
+def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
+    """A gateway. Nothing is opened before its lifespan begins."""
+    app = FastAPI(
+        title="Darkroom",
+        summary="Image generation behind Black Forest Labs' API.",
+        lifespan=lifespan_of(settings, clock or SystemClock()),
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.include_router(bfl.router(Catalog(aliases=settings.aliases)))
+    app.include_router(results.routes)
+    app.include_router(system.router(serves_metrics=settings.gateway.metrics_port is None))
+    _add_playground(app)
+    errors.install(app)
+    # The last one added is the outermost.
+    app.add_middleware(BodyLimit, max_bytes=settings.gateway.max_body_bytes)
+    app.add_middleware(AccessLog)
+    app.add_middleware(RequestId)
+    return app
+
+
+def serve(settings: Settings, *, listener: socket.socket | None = None) -> None:
+    """Run a gateway until a signal ends it. Raises StartupError, before anything listens, on an old schema."""
+    configure_logging(settings.log)
+    asyncio.run(check_schema(settings))
+    config = uvicorn.Config(
+        create_app(settings),
+        host=settings.gateway.host,
+        port=settings.gateway.port,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,  # forwarded headers are app.api.public_url's business, and only from trusted proxies
+        timeout_graceful_shutdown=GRACE_S,
+        lifespan="on",
+    )
+    uvicorn.Server(config).run(None if listener is None else [listener])
+
+
+def _add_playground(app: FastAPI) -> None:
+    if not PLAYGROUND.is_dir():
+        return
+    app.mount("/playground", StaticFiles(directory=PLAYGROUND, html=True), name="playground")
+
+    async def to_playground() -> RedirectResponse:
+        return RedirectResponse("/playground/")
+
+    app.add_api_route("/", to_playground, methods=["GET"], include_in_schema=False)
