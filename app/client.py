@@ -77,9 +77,7 @@ class Client:
 
     def submit(self, order: Order) -> Submitted:
         try:
-            answer = self._http.post(
-                f"{self._url}/v1/{order.model}", json=order.body(), headers={"x-key": self._key}
-            )
+            answer = self._http.post(f"{self._url}/v1/{order.model}", json=order.body(), headers={"x-key": self._key})
         except httpx.HTTPError as error:
             raise ClientError(f"cannot reach the service at {self._url}: {error}") from error
         body = _read(answer)

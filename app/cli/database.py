@@ -1,0 +1,52 @@
+"""`darkroom db upgrade`, and how the other commands reach the database."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import typer
+from sqlalchemy import make_url
+
+from app.cli.options import DataDir, given
+from app.cli.terminal import CommandError, say
+from app.core.config import Settings, load_settings
+from app.core.db.engine import Database
+from app.core.db.migrate import schema_is_current, upgrade
+
+Result = TypeVar("Result")
+database = typer.Typer(help="The database's schema.", no_args_is_help=True)
+
+
+@database.command("upgrade")
+def upgrade_schema(data_dir: DataDir = None) -> None:
+    """Bring the schema up to date. Stop gateways of an older version first."""
+    url = load_settings(**given(data_dir=data_dir)).database.url
+    upgrade(url)
+    say(f"{make_url(url).render_as_string(hide_password=True)} is up to date")
+
+
+def on_database(settings: Settings, action: Callable[[Database], Awaitable[Result]]) -> Result:
+    """Runs the action on an open database, and closes it whatever happens. An embedded one that is not there yet is made."""
+    url = make_url(settings.database.url)
+    if url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists():
+        upgrade(settings.database.url)
+
+    async def run() -> Result:
+        async with opened(settings) as database:
+            return await action(database)
+
+    return asyncio.run(run())
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncGenerator[Database]:
+    """The database, if its schema is this version's."""
+    database = Database.open(settings.database.url)
+    try:
+        if not await schema_is_current(database):
+            raise CommandError("the database's schema is not this version's; run `darkroom db upgrade`")
+        yield database
+    finally:
+        await database.close()

@@ -1,0 +1,53 @@
+"""`darkroom gateway` and `darkroom worker`: one process of the service each, for a fleet; `up` starts the same two."""
+
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from app.cli.options import DataDir, given
+from app.core.config import load_settings
+from app.core.parent_pipe import exit_with_parent
+from app.main import serve
+
+FROM_UP = typer.Option(hidden=True)
+
+
+def gateway(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.", min=0, max=65535)] = None,
+    data_dir: DataDir = None,
+    public_url: Annotated[str | None, FROM_UP] = None,
+    await_worker: Annotated[bool, FROM_UP] = False,
+    listen_fd: Annotated[int | None, FROM_UP] = None,
+    parent_pipe: Annotated[int | None, FROM_UP] = None,
+) -> None:
+    """Run a gateway. Many may share one database; none of them needs a GPU."""
+    if parent_pipe is not None:
+        exit_with_parent(parent_pipe)
+    chosen = given(host=host, port=port, await_worker=await_worker or None)
+    settings = load_settings(**given(data_dir=data_dir, public_url=public_url), gateway=chosen)
+    serve(settings, listener=None if listen_fd is None else socket.socket(fileno=listen_fd))
+
+
+def worker(data_dir: DataDir = None) -> NoReturn:
+    """Run a worker: one per GPU, or one on the CPU. It becomes `python -m workers`."""
+    arguments = [sys.executable, "-m", "workers"]
+    if data_dir is not None:
+        arguments += ["--data-dir", str(data_dir)]
+    os.execv(sys.executable, arguments)
+
+
+def gateway_argv(data_dir: Path, listen_fd: int, parent_pipe: int, public_url: str) -> tuple[str, ...]:
+    """The gateway as a child of `up`, on a socket that `up` listens on."""
+    own = ("gateway", "--data-dir", str(data_dir), "--public-url", public_url, "--await-worker")
+    inherited = ("--listen-fd", str(listen_fd), "--parent-pipe", str(parent_pipe))
+    return (sys.executable, "-m", "app.cli", *own, *inherited)
+
+
+def worker_argv(data_dir: Path, parent_pipe: int) -> tuple[str, ...]:
+    """The worker as a child of `up`."""
+    return (sys.executable, "-m", "workers", "--data-dir", str(data_dir), "--parent-pipe", str(parent_pipe))

@@ -1,0 +1,120 @@
+"""`darkroom up`: the whole service on this machine. It prepares the data directory, then supervises a gateway and a worker.
+
+`up` itself listens on the port and hands the socket down, so that a gateway that restarts refuses nobody.
+"""
+
+import asyncio
+import ipaddress
+import os
+import signal
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Annotated
+
+import httpx
+import typer
+
+from app.cli import data_dir as files
+from app.cli.first_account import ensure_local_key
+from app.cli.options import DataDir, given
+from app.cli.processes import gateway_argv, worker_argv
+from app.cli.terminal import CommandError, say
+from app.cli.welcome import welcome
+from app.core.clock import SystemClock
+from app.core.config import Settings, load_settings
+from app.core.db.migrate import upgrade
+from app.supervisor import Command, RestartPolicy, Supervisor
+
+EXIT_GRACE_S = 10.0
+READY_POLL_S = 0.1
+
+
+def up(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port; 0 picks a free one.", show_default="8000", min=0, max=65535)
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Start the whole service on this machine: a gateway and a worker, restarted when they die."""
+    settings = load_settings(**given(data_dir=data_dir), gateway=given(host=host, port=port))
+    with files.locked(settings.data_dir), listening(settings.gateway.host, settings.gateway.port) as listener:
+        upgrade(settings.database.url)
+        key = asyncio.run(ensure_local_key(settings, SystemClock()))
+        url = own_url(listener)
+        if settings.public_url is None and not bound_address(listener).is_loopback:
+            say(f"Links in answers will begin with {url}; set DARKROOM_PUBLIC_URL to the address that clients use.")
+        with files.announced(settings.data_dir, url):
+            asyncio.run(supervise(settings, listener, url, key))
+
+
+async def supervise(settings: Settings, listener: socket.socket, url: str, key: str) -> None:
+    """Runs both children until a signal or their own failure ends them."""
+    death_notice, life_line = (
+        os.pipe()
+    )  # this process alone holds life_line: its end closes it, and the children see that
+    gateway = Command(
+        "gateway",
+        gateway_argv(settings.data_dir, listener.fileno(), death_notice, settings.public_url or url),
+        (listener.fileno(), death_notice),
+        stop_within_s=EXIT_GRACE_S,
+    )
+    worker = Command(
+        "worker",
+        worker_argv(settings.data_dir, death_notice),
+        (death_notice,),
+        stop_within_s=settings.worker.drain_s + EXIT_GRACE_S,
+    )
+    supervisor = Supervisor([worker, gateway], say=say, new_policy=RestartPolicy)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, supervisor.stop)
+    announcing = asyncio.create_task(announce(settings, url, key))
+    try:
+        await supervisor.run()
+    finally:
+        announcing.cancel()
+        os.close(life_line)
+        os.close(death_notice)
+
+
+async def announce(settings: Settings, url: str, key: str) -> None:
+    """Says once how to use the service, when it can be used."""
+    async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
+        while not await is_ready(http):  # noqa: ASYNC110 - readiness is another process's and sets no event here
+            await asyncio.sleep(READY_POLL_S)
+    typer.echo(welcome(url, key, settings.data_dir))
+
+
+async def is_ready(http: httpx.AsyncClient) -> bool:
+    try:
+        return (await http.get("/readyz")).is_success
+    except httpx.TransportError:
+        return False
+
+
+@contextmanager
+def listening(host: str, port: int) -> Generator[socket.socket]:
+    """A socket that listens already, or one clear line why not."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise CommandError(
+            f"cannot listen on {host} port {port}: {error.strerror or error}; choose another --port (0 picks a free one)"
+        ) from error
+    with listener:
+        yield listener
+
+
+def own_url(listener: socket.socket) -> str:
+    """The service's address as this machine sees it."""
+    host, port = bound_address(listener), listener.getsockname()[1]
+    if host.is_unspecified:
+        host = ipaddress.ip_address("::1" if host.version == 6 else "127.0.0.1")
+    return f"http://[{host}]:{port}" if host.version == 6 else f"http://{host}:{port}"
+
+
+def bound_address(listener: socket.socket) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    return ipaddress.ip_address(listener.getsockname()[0])
