@@ -2,9 +2,11 @@
 
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.errors import Unavailable
 from app.dependencies import Parts
+from app.generations.repository import is_any_worker_ready
 
 RETRY_S = 1.0
 
@@ -25,12 +27,16 @@ async def livez() -> dict[str, str]:
 
 
 async def readyz(parts: Parts) -> dict[str, str]:
-    """Requests would be served: the schema is this version's and, where one is awaited, a worker is there."""
-    if not await schema_is_current(parts.database):
-        raise Unavailable(
-            "the database's schema is not this version's; run `darkroom db upgrade`", retry_after_s=RETRY_S
-        )
-    if parts.settings.gateway.await_worker and not await _worker_is_ready(parts):
+    """Requests would be served: the database answers and, where one is awaited, a worker is there.
+
+    The schema needs no look: a gateway does not start on one that is not its own.
+    """
+    try:
+        async with parts.database.read() as session:
+            is_worker_ready = await is_any_worker_ready(session, parts.started_at)
+    except (SQLAlchemyError, OSError) as error:
+        raise Unavailable("the database does not answer", retry_after_s=RETRY_S) from error
+    if parts.settings.gateway.await_worker and not is_worker_ready:
         raise Unavailable("no worker is ready yet", retry_after_s=RETRY_S)
     return {"status": "ready"}
 
