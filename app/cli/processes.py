@@ -14,6 +14,7 @@ from app.core.parent_pipe import exit_with_parent
 from app.main import serve
 
 FROM_UP = typer.Option(hidden=True)
+PACKAGES = Path(__file__).parents[2]
 
 
 def gateway(
@@ -38,6 +39,7 @@ def worker(data_dir: DataDir = None) -> NoReturn:
     arguments = [sys.executable, "-m", "workers"]
     if data_dir is not None:
         arguments += ["--data-dir", str(data_dir)]
+    keep_to_own_packages()
     os.execv(sys.executable, arguments)
 
 
@@ -51,3 +53,9 @@ def gateway_argv(data_dir: Path, listen_fd: int, parent_pipe: int, public_url: s
 def worker_argv(data_dir: Path, parent_pipe: int) -> tuple[str, ...]:
     """The worker as a child of `up`."""
     return (sys.executable, "-m", "workers", "--data-dir", str(data_dir), "--parent-pipe", str(parent_pipe))
+
+
+def keep_to_own_packages() -> None:
+    """`python -m` looks where the user stands first; a folder named app or workers there is not ours."""
+    if Path.cwd() != PACKAGES:
+        os.putenv("PYTHONSAFEPATH", "1")

@@ -4,12 +4,9 @@
 """
 
 import asyncio
-import ipaddress
 import os
 import signal
 import socket
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import Annotated
 
 import httpx
@@ -17,9 +14,10 @@ import typer
 
 from app.cli import data_dir as files
 from app.cli.first_account import ensure_local_key
+from app.cli.listener import bound_address, listening, own_url
 from app.cli.options import DataDir, given
-from app.cli.processes import gateway_argv, worker_argv
-from app.cli.terminal import CommandError, say
+from app.cli.processes import gateway_argv, keep_to_own_packages, worker_argv
+from app.cli.terminal import say
 from app.cli.welcome import welcome
 from app.core.clock import SystemClock
 from app.core.config import Settings, load_settings
@@ -27,7 +25,7 @@ from app.core.db.migrate import upgrade
 from app.supervisor import Command, RestartPolicy, Supervisor
 
 EXIT_GRACE_S = 10.0
-READY_POLL_S = 0.1
+READY_POLL_S = 0.2
 
 
 def up(
@@ -51,6 +49,7 @@ def up(
 
 async def supervise(settings: Settings, listener: socket.socket, url: str, key: str) -> None:
     """Runs both children until a signal or their own failure ends them."""
+    keep_to_own_packages()
     death_notice, life_line = (
         os.pipe()
     )  # this process alone holds life_line: its end closes it, and the children see that
@@ -92,29 +91,3 @@ async def is_ready(http: httpx.AsyncClient) -> bool:
         return (await http.get("/readyz")).is_success
     except httpx.TransportError:
         return False
-
-
-@contextmanager
-def listening(host: str, port: int) -> Generator[socket.socket]:
-    """A socket that listens already, or one clear line why not."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listener = socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        raise CommandError(
-            f"cannot listen on {host} port {port}: {error.strerror or error}; choose another --port (0 picks a free one)"
-        ) from error
-    with listener:
-        yield listener
-
-
-def own_url(listener: socket.socket) -> str:
-    """The service's address as this machine sees it."""
-    host, port = bound_address(listener), listener.getsockname()[1]
-    if host.is_unspecified:
-        host = ipaddress.ip_address("::1" if host.version == 6 else "127.0.0.1")
-    return f"http://[{host}]:{port}" if host.version == 6 else f"http://{host}:{port}"
-
-
-def bound_address(listener: socket.socket) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    return ipaddress.ip_address(listener.getsockname()[0])
