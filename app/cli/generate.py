@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from app.cli import data_dir as files
-from app.cli.options import DataDir, given, parse_size
+from app.cli.options import DataDir, Size, given, parse_size
 from app.cli.terminal import CommandError, say
 from app.client import Client, Order, Picture
 from app.core.config import load_settings
@@ -21,16 +21,14 @@ def generate(
     out: Annotated[Path, typer.Option("--out", "-o", help="Where to write it: .png, .jpg or .webp.", dir_okay=False)],
     model: Annotated[str, typer.Option(help="Public name of the model.")] = "flux-nano",
     seed: Annotated[int | None, typer.Option(help="The same seed draws the same picture.", min=0)] = None,
-    size: Annotated[
-        tuple[int, int] | None, typer.Option(parser=parse_size, metavar="WxH", help="Pixels; N for a square.")
-    ] = None,
+    size: Annotated[Size | None, typer.Option(parser=parse_size, metavar="WxH", help="Pixels; N for a square.")] = None,
     steps: Annotated[int | None, typer.Option(help="Denoising steps, where the model lets you choose.", min=1)] = None,
     url: Annotated[str | None, typer.Option(help="Address of the service. Default: the one on --data-dir.")] = None,
     key: Annotated[str | None, typer.Option(help="API key. Default: the local key of --data-dir.")] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Draw a picture with a running service."""
-    width, height = size or (None, None)
+    width, height = (size.width, size.height) if size else (None, None)
     order = Order(model, prompt, seed, width, height, steps, _format_of(out))
     home = load_settings(**given(data_dir=data_dir)).data_dir
     with Client(url or files.service_url(home), key or _local_key(home)) as client:

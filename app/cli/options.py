@@ -1,6 +1,7 @@
 """Options that several commands share, and the parsers of their values."""
 
 import re
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -43,13 +44,20 @@ def show_time(moment: datetime | None) -> str:
     return "-" if moment is None else f"{moment:%Y-%m-%d %H:%M}"
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """`WxH` or, for a square, `N`; pixels."""
+@dataclass(frozen=True)
+class Size:
+    """Of a picture, in pixels."""
+
+    width: int
+    height: int
+
+
+def parse_size(text: str) -> Size:
+    """`WxH` or, for a square, `N`."""
     match = re.fullmatch(r"(\d{1,6})(?:[xX×](\d{1,6}))?", text.strip())
     if match is None:
         raise typer.BadParameter(f"{text!r} is not a size; write 256x192, or 256 for a square")
-    width, height = match[1], match[2] or match[1]
-    return int(width), int(height)
+    return Size(int(match[1]), int(match[2] or match[1]))
 
 
 def given(**overrides: object) -> dict[str, object]:

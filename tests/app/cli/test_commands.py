@@ -145,7 +145,7 @@ def test_an_amount_that_is_none_is_refused_before_anything_happens(darkroom: Run
 
 
 def test_generating_without_a_service_says_how_to_start_one(darkroom: Run, tmp_path: Path) -> None:
-    refused = darkroom("generate", "a red apple", "-o", str(tmp_path / "x.png"))
+    refused = darkroom("generate", "a red apple", "-o", str(tmp_path / "x.png"), "--size", "64x96")
     assert refused.exit_code == 1
     assert "start one with `darkroom up`" in refused.err
 
@@ -153,3 +153,7 @@ def test_generating_without_a_service_says_how_to_start_one(darkroom: Run, tmp_p
 def test_a_picture_whose_format_its_name_does_not_tell_is_refused(darkroom: Run, tmp_path: Path) -> None:
     refused = darkroom("generate", "a red apple", "-o", str(tmp_path / "x.gif"))
     assert (refused.exit_code, refused.err.startswith("darkroom: cannot tell a picture's format")) == (1, True)
+
+
+def test_a_size_that_is_none_is_refused(darkroom: Run, tmp_path: Path) -> None:
+    assert darkroom("generate", "a red apple", "-o", str(tmp_path / "x.png"), "--size", "big").exit_code == 2

@@ -3,7 +3,7 @@
 import pytest
 import typer
 
-from app.cli.options import parse_credits, parse_size, show_credits
+from app.cli.options import Size, parse_credits, parse_size, show_credits
 
 
 @pytest.mark.parametrize(
@@ -25,8 +25,10 @@ def test_credits_are_shown_exactly(micro: int, text: str) -> None:
     assert show_credits(micro) == text
 
 
-@pytest.mark.parametrize(("text", "size"), [("128", (128, 128)), ("256x192", (256, 192)), ("64X96", (64, 96))])
-def test_a_size_is_a_pair_or_a_square(text: str, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    ("text", "size"), [("128", Size(128, 128)), ("256x192", Size(256, 192)), ("64X96", Size(64, 96))]
+)
+def test_a_size_is_a_pair_or_a_square(text: str, size: Size) -> None:
     assert parse_size(text) == size
 
 
