@@ -1,0 +1,25 @@
+"""What every test starts from: the event loop, the same random numbers each time, and the shared fixtures."""
+
+import random
+import sys
+
+import pytest
+
+pytest_plugins = ["tests.fixtures.postgresql", "tests.fixtures.database", "tests.fixtures.accounts", "tests.fixtures.api"]
+
+SEED = 20260101
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """The same numbers in every run; torch is seeded, and kept to one thread, only where a test has loaded it."""
+    random.seed(SEED)
+    torch = sys.modules.get("torch")
+    if torch is not None and hasattr(torch, "manual_seed"):
+        torch.manual_seed(SEED)
+        torch.set_num_threads(1)
