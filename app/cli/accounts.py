@@ -3,14 +3,12 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from sqlalchemy import select
 
 from app.auth import repository
 from app.cli.database import on_database
 from app.cli.options import DataDir, given, parse_credits, show_credits, show_time
-from app.cli.terminal import say
+from app.cli.terminal import new_table, say, show
 from app.core import ledger
 from app.core.clock import SystemClock
 from app.core.config import load_settings
@@ -31,11 +29,11 @@ def group() -> None:
 @accounts.command("list")
 def list_accounts(data_dir: DataDir = None) -> None:
     """Show all accounts and their credits."""
-    table = Table("account", "available", "held", "opened", box=None, pad_edge=False)
+    table = new_table("account", "available", "held", "opened")
     for account in on_database(load_settings(**given(data_dir=data_dir)), all_accounts):
         available = show_credits(account.posted_micro - account.held_micro)
         table.add_row(account.name, available, show_credits(account.held_micro), show_time(account.created_at))
-    Console().print(table)
+    show(table)
 
 
 @credit.command("add")

@@ -3,15 +3,13 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from sqlalchemy import select
 
 from app.auth import keys as tokens
 from app.auth import service
 from app.cli.database import on_database
 from app.cli.options import DataDir, given, parse_credits, show_credits, show_time
-from app.cli.terminal import say
+from app.cli.terminal import new_table, say, show
 from app.core import ledger
 from app.core.clock import SystemClock
 from app.core.config import Settings, load_settings
@@ -44,11 +42,11 @@ def create(
 def list_keys(data_dir: DataDir = None) -> None:
     """Show all keys, without the secret part."""
     settings = load_settings(**given(data_dir=data_dir))
-    table = Table("id", "account", "key", "name", "created", "last used", "revoked", box=None, pad_edge=False)
+    table = new_table("id", "account", "key", "name", "created", "last used", "revoked")
     for key, owner in on_database(settings, all_keys):
         times = map(show_time, (key.created_at, key.last_used_at, key.revoked_at))
         table.add_row(key.id, owner, f"{key.prefix}_…{key.last4}", key.name, *times)
-    Console().print(table)
+    show(table)
 
 
 @keys.command("revoke")

@@ -3,12 +3,11 @@
 from collections import defaultdict
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from sqlalchemy import select
 
 from app.cli.database import on_database
 from app.cli.options import DataDir, given
+from app.cli.terminal import new_table, show
 from app.core.catalog import Catalog
 from app.core.config import load_settings
 from app.core.db.engine import Database
@@ -28,14 +27,14 @@ def list_models(data_dir: DataDir = None) -> None:
     settings = load_settings(**given(data_dir=data_dir))
     registered = on_database(settings, registrations)
     catalog = Catalog(aliases=settings.aliases)
-    table = Table("model", "runs on", "installed in", "revision", "native", "licence", box=None, pad_edge=False)
+    table = new_table("model", "runs on", "installed in", "revision", "native", "licence")
     for resolved in (catalog.resolve(row.name) for row in catalog.rows):
         pools = registered.get(resolved.network, {}) if resolved.network else {}
         native = f"{resolved.runs.native_width}x{resolved.runs.native_height}"
         table.add_row(resolved.row.name, resolved.network or "-", *installed(pools), native, resolved.row.licence)
     for network in sorted(registered.keys() - {catalog.resolve(row.name).network for row in catalog.rows}):
         table.add_row("-", network, *installed(registered[network]), "-", "-")
-    Console().print(table)
+    show(table)
 
 
 def installed(pools: dict[str, str]) -> tuple[str, str]:

@@ -32,7 +32,6 @@ def darkroom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 
     def run(*arguments: str) -> Ran:
         monkeypatch.setattr("sys.argv", ["darkroom", *arguments, "--data-dir", str(tmp_path)])
-        monkeypatch.setenv("COLUMNS", "300")
         with pytest.raises(SystemExit) as ended:
             main()
         said = capsys.readouterr()
