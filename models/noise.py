@@ -1,0 +1,25 @@
+"""Initial noise: drawn on the CPU for each picture alone, so that a seed means the same picture in any company, on any device."""
+
+import torch
+from torch import Tensor
+
+MAX_SEED = 2**63 - 1
+
+
+def initial_noise(channels: int, rows: int, columns: int, seed: int, dtype: torch.dtype) -> Tensor:
+    """Draw standard normal noise as Diffusers' pipelines do: one picture, planes, in the network's dtype.
+
+    The dtype matters: bfloat16 and float32 draws of one seed are different noise.
+
+    Args:
+        channels: channels of a latent position.
+        rows: latent positions from top to bottom.
+        columns: latent positions from left to right.
+        seed: 0 to MAX_SEED.
+        dtype: in which the generator draws.
+
+    Returns:
+        Noise, 1 x channels x rows x columns, on the CPU.
+    """
+    generator = torch.Generator("cpu").manual_seed(seed)
+    return torch.randn((1, channels, rows, columns), generator=generator, dtype=dtype)
