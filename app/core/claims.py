@@ -24,6 +24,9 @@ SWEEP_LIMIT = 500
 Held = tuple[str, int]
 """A generation's id and the attempt that its worker was given."""
 
+Place = tuple[int, float]
+"""Priority and expected seconds: where a row stands among those that a worker could run next."""
+
 _UNCLAIMED: dict[str, Any] = {"worker_id": None, "lease_until": None}
 
 
@@ -95,11 +98,12 @@ class SweepReport:
     pools: frozenset[str]
 
 
-async def has_work(session: AsyncSession, pool: str, networks: Collection[str], now: datetime) -> bool:
+async def has_work(
+    session: AsyncSession, pool: str, networks: Collection[str], now: datetime, ahead_of: Place | None = None
+) -> bool:
     """Whether a claim would find something. A read, so that an idle worker takes no write lock."""
-    return (
-        await session.scalars(select(Generation.id).where(*_claimable(pool, networks, now)).limit(1))
-    ).first() is not None
+    found = select(Generation.id).where(*_claimable(pool, networks, now), *_ahead_of(ahead_of)).limit(1)
+    return (await session.scalars(found)).first() is not None
 
 
 async def claim(
@@ -335,6 +339,14 @@ def _claimable(pool: str, networks: Collection[str], now: datetime) -> tuple[Col
         Generation.deadline_at > now,
         Generation.cancel_requested.is_(False),
     )
+
+
+def _ahead_of(place: Place | None) -> tuple[ColumnElement[bool], ...]:
+    if place is None:
+        return ()
+    priority, expected_s = place
+    shorter = and_(Generation.priority == priority, Generation.expected_s < expected_s)
+    return (or_(Generation.priority < priority, shorter),)
 
 
 def _owned(held: Iterable[Held]) -> ColumnElement[bool]:

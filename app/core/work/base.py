@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from app.core.claims import Claim, Delivered, Failed, Held, RenewResult
+from app.core.claims import Claim, Delivered, Failed, Held, Place, RenewResult
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,9 @@ class WorkPort(Protocol):
 
     async def seen(self, worker_id: str, now: datetime) -> None: ...
 
-    async def claim(self, limit: int) -> list[Claim]: ...
+    async def claim(self, limit: int, *, ahead_of: Place | None = None) -> list[Claim]:
+        """Take up to limit rows, with ahead_of only such as come before that place."""
+        ...
 
     async def first_step(self, held: Sequence[Held]) -> None: ...
 

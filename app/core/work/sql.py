@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from app.core import claims, registry
-from app.core.claims import Claim, Delivered, Failed, Held, RenewResult
+from app.core.claims import Claim, Delivered, Failed, Held, Place, RenewResult
 from app.core.clock import Clock
 from app.core.config import QueueSettings
 from app.core.db.engine import Database
@@ -38,15 +38,15 @@ class SqlWorkPort:
         async with self._database.write() as session:
             await registry.seen(session, worker_id, self._pool, self._networks, now)
 
-    async def claim(self, limit: int) -> list[Claim]:
+    async def claim(self, limit: int, *, ahead_of: Place | None = None) -> list[Claim]:
         now = self._clock.utc_now()
         async with self._database.read() as session:
-            if limit < 1 or not await claims.has_work(session, self._pool, self._networks, now):
+            if limit < 1 or not await claims.has_work(session, self._pool, self._networks, now, ahead_of):
                 return []
         async with self._database.write() as session:
             now = self._clock.utc_now()
             return await claims.claim(
-                session, self._worker_id, self._pool, self._networks, limit, now, self._queue.lease_s
+                session, self._worker_id, self._pool, self._networks, limit, now, self._queue.lease_s, ahead_of
             )
 
     async def first_step(self, held: Sequence[Held]) -> None:
