@@ -46,4 +46,5 @@ async def _open(parts: Gateway, generation_id: str, attempt: int, extension: str
         raise NotFound("no such result: it has been deleted") from None
 
 
-routes.add_api_route(RESULT_PATH, get_sample, methods=["GET", "HEAD"], response_class=Response)
+routes.add_api_route(RESULT_PATH, get_sample, methods=["GET"], response_class=Response)
+routes.add_api_route(RESULT_PATH, get_sample, methods=["HEAD"], response_class=Response, include_in_schema=False)

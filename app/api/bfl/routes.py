@@ -1,6 +1,7 @@
 """BFL's routes: one POST for every row of the catalogue, the poll, and the balance."""
 
 from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -39,7 +40,7 @@ def router(catalog: Catalog) -> APIRouter:
 
 def _add_model(routes: APIRouter, row: CatalogRow) -> None:
     schema = body_of(row)
-    content = {"application/json": {"schema": schema.model_json_schema()}}
+    content = {"application/json": {"schema": _described(schema)}}
     routes.add_api_route(
         f"/{row.name}",
         _submit_to(row.name, schema),
@@ -49,6 +50,12 @@ def _add_model(routes: APIRouter, row: CatalogRow) -> None:
         response_model=AsyncResponse,
         openapi_extra={"requestBody": {"required": True, "content": content}},
     )
+
+
+@cache
+def _described(schema: type[Inputs]) -> dict[str, Any]:
+    """The schema for the API description; several names share one."""
+    return schema.model_json_schema()
 
 
 def _submit_to(name: str, schema: type[Inputs]) -> Callable[..., Awaitable[AsyncResponse]]:
