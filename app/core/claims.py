@@ -114,15 +114,18 @@ async def claim(
     limit: int,
     now: datetime,
     lease_s: float,
+    ahead_of: Place | None = None,
 ) -> list[Claim]:
     """Take the best queued rows: lowest priority first, then the longest queued.
 
+    With ahead_of, only rows that come before that place, the shortest first: what a worker with a full window still takes.
     Rows of a newer spec are left for a newer worker. One that cannot be read ends here, or it would block the queue for ever.
     """
+    order = (Generation.queued_at,) if ahead_of is None else (Generation.expected_s, Generation.queued_at)
     best = (
         select(Generation.id)
-        .where(*_claimable(pool, networks, now))
-        .order_by(Generation.priority, Generation.queued_at, Generation.id)
+        .where(*_claimable(pool, networks, now), *_ahead_of(ahead_of))
+        .order_by(Generation.priority, *order, Generation.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
