@@ -190,12 +190,12 @@ async def test_leases_lost_after_the_first_step_end_it_at_the_limit(
 ) -> None:
     account_id = await make_account()
     (generation_id,) = await submit(account_id)
+    reports: list[claims.SweepReport] = []
     for attempt in range(1, MAX_FAILURES + 1):
         (held,) = await claim(database, seconds=attempt * LEASE_S)
         await first_step(database, held)
-        report = await sweep(database, (attempt + 1) * LEASE_S)
-        states = [one.state for one in report.settled]
-    assert states == ["error"]
+        reports.append(await sweep(database, (attempt + 1) * LEASE_S))
+    assert [one.state for one in reports[-1].settled] == ["error"]
     ended = await row(database, generation_id)
     assert (ended.error_code, ended.failures, ended.attempt) == ("worker_lost", MAX_FAILURES, MAX_FAILURES)
     assert await balance(database, account_id) == (CREDITS_MICRO, 0)
