@@ -47,9 +47,7 @@ def load_autoencoder(
     params = autoencoder_params(Config(folder / "config.json"))
     files = TensorFiles.of_component(folder, STEM)
     table = autoencoder_flux2(len(params.block_channels))
-    network = load_network(lambda: AutoencoderFlux2(params), files, table, device=torch.device(device), dtype=dtype)
-    network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] (missing from torch's stubs)
-    return network
+    return load_network(lambda: AutoencoderFlux2(params), files, table, device=torch.device(device), dtype=dtype)
 
 
 def save_autoencoder(network: AutoencoderFlux2, folder: Path, dtype: torch.dtype | None = None) -> None:

@@ -10,8 +10,8 @@ from torch import Tensor
 def step(x_BLC: Tensor, velocity_BLC: Tensor, t_B: Tensor, t_next_B: Tensor) -> Tensor:
     """Move each row from its own time t to its own time t_next.
 
-    Rows are independent, so one call may hold rows that stand at different steps. The sum is float32; what goes in and comes
-    out keeps its dtype, and the product is rounded to the velocity's, as in Diffusers.
+    Rows are independent, so one call may hold rows that stand at different steps. In bfloat16
+    the time difference and its product are rounded to the velocity's dtype and the sum is not, as in Diffusers.
 
     Args:
         x_BLC: latents at time t_B.
@@ -22,6 +22,5 @@ def step(x_BLC: Tensor, velocity_BLC: Tensor, t_B: Tensor, t_next_B: Tensor) -> 
     Returns:
         Latents at time t_next_B, shape and dtype of x_BLC.
     """
-    dt_B11 = (t_next_B - t_B)[:, None, None].to(velocity_BLC.device)
-    move_BLC = (dt_B11 * velocity_BLC.float()).to(velocity_BLC.dtype)
-    return (x_BLC.float() + move_BLC.float()).to(x_BLC.dtype)
+    dt_B11 = (t_next_B - t_B)[:, None, None].to(velocity_BLC)
+    return (x_BLC.float() + dt_B11 * velocity_BLC).to(x_BLC.dtype)

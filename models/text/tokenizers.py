@@ -70,7 +70,7 @@ class ChatTokenizer:
 
 def _read(folder: Path) -> _Tokenizer:
     try:
-        tokenizer: object = Qwen2Tokenizer.from_pretrained(  # pyright: ignore[reportUnknownMemberType] (it returns Unknown)
+        tokenizer: object = Qwen2Tokenizer.from_pretrained(  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] (untyped)
             str(folder), local_files_only=True
         )
     except (OSError, ValueError, KeyError, TypeError) as error:

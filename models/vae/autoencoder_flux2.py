@@ -92,13 +92,16 @@ class AttnBlock(nn.Module):
         self.proj_out = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        h_BCHW = self.norm(x_BCHW)
-        q_B1SC, k_B1SC, v_B1SC = (
-            layer(h_BCHW).flatten(2).transpose(1, 2).unsqueeze(1) for layer in (self.q, self.k, self.v)
-        )
+        h_BSC = self.norm(x_BCHW).flatten(2).transpose(1, 2)
+        q_B1SC, k_B1SC, v_B1SC = (_as_linear(layer, h_BSC)[:, None] for layer in (self.q, self.k, self.v))
         h_B1SC = functional.scaled_dot_product_attention(q_B1SC, k_B1SC, v_B1SC)
-        h_BCHW = h_B1SC.squeeze(1).transpose(1, 2).reshape(x_BCHW.shape)
-        return x_BCHW + self.proj_out(h_BCHW)
+        h_BSC = _as_linear(self.proj_out, h_B1SC[:, 0])
+        return x_BCHW + h_BSC.transpose(1, 2).reshape(x_BCHW.shape)
+
+
+def _as_linear(layer: nn.Conv2d, x_BSC: Tensor) -> Tensor:
+    """Apply a 1 x 1 convolution to positions in a row. In bfloat16 it rounds like Diffusers' linear layer, a convolution does not."""
+    return functional.linear(x_BSC, layer.weight.flatten(1), layer.bias)
 
 
 class Downsample(nn.Module):
@@ -219,7 +222,11 @@ class Decoder(nn.Module):
 
 
 class AutoencoderFlux2(nn.Module):
-    """The autoencoder of FLUX.2 (BFL `AutoEncoder`); convolutions run channels-last."""
+    """The autoencoder of FLUX.2 (BFL `AutoEncoder`).
+
+    Convolutions run in the memory format of their weights: channels-last in a new network, which trains faster, and contiguous
+    in one that models.checkpoints has loaded, because only so are bfloat16 pictures equal to Diffusers' bit for bit.
+    """
 
     def __init__(self, params: AutoencoderFlux2Params) -> None:
         super().__init__()
@@ -247,25 +254,26 @@ class AutoencoderFlux2(nn.Module):
 
     def encode_mean(self, image_BCHW: Tensor) -> Tensor:
         """Return the encoder's mean, z_channels at twice a latent's resolution; training works on these."""
-        moments_BCHW = self.encoder(image_BCHW.contiguous(memory_format=torch.channels_last))
+        moments_BCHW = self.encoder(image_BCHW)
         return moments_BCHW[:, : self.params.z_channels]
 
     def decode_mean(self, z_BCHW: Tensor) -> Tensor:
         """Map encoder means (z_channels) to pictures; training works on these."""
-        return self.decoder(z_BCHW.contiguous(memory_format=torch.channels_last))
+        return self.decoder(z_BCHW)
 
     def normalise(self, latent_BCHW: Tensor) -> Tensor:
-        """Subtract the running mean and divide by the running deviation, channel by channel, in float32."""
-        mean_C11, std_C11 = self._statistics()
-        return ((latent_BCHW.float() - mean_C11) / std_C11).to(latent_BCHW.dtype)
+        """Subtract the running mean and divide by the running deviation, channel by channel, in the latents' dtype."""
+        mean_C11, std_C11 = self._statistics(latent_BCHW.dtype)
+        return (latent_BCHW - mean_C11) / std_C11
 
     def denormalise(self, latent_BCHW: Tensor) -> Tensor:
         """Undo normalise."""
-        mean_C11, std_C11 = self._statistics()
-        return (latent_BCHW.float() * std_C11 + mean_C11).to(latent_BCHW.dtype)
+        mean_C11, std_C11 = self._statistics(latent_BCHW.dtype)
+        return latent_BCHW * std_C11 + mean_C11
 
-    def _statistics(self) -> tuple[Tensor, Tensor]:
+    def _statistics(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         mean_C, var_C = self.bn.running_mean, self.bn.running_var
         if mean_C is None or var_C is None:
             raise RuntimeError("the batch norm keeps no running statistics")
-        return mean_C.float()[:, None, None], (var_C.float() + self.bn.eps).sqrt()[:, None, None]
+        std_C = (var_C + self.bn.eps).sqrt()
+        return mean_C.to(dtype)[:, None, None], std_C.to(dtype)[:, None, None]
