@@ -38,11 +38,11 @@ class TransientJobError(JobError):
     is_retryable = True
 
 
-class DeadlinePassed(PermanentJobError):
+class DeadlineExceeded(PermanentJobError):
     """The generation was not done in time."""
 
     def __init__(self) -> None:
-        super().__init__("deadline_passed", "the generation was not finished before its deadline")
+        super().__init__("deadline_exceeded", "not finished before its deadline")
 
 
 class StoreUnavailable(TransientJobError):

@@ -1,4 +1,4 @@
-"""The values that cross between the engine's thread and the I/O thread. Events of single rows are workers.engine.events."""
+"""The values that cross between the threads of a worker. Events of single rows are workers.engine.events."""
 
 from dataclasses import dataclass
 
@@ -67,4 +67,9 @@ class Ended:
     """The engine's thread is about to end."""
 
 
-Reply = Loaded | Removed | Released | Opened | Ended | EngineEvent
+@dataclass(frozen=True, slots=True)
+class EndWanted:
+    """The process was told to end: drain."""
+
+
+Reply = Loaded | Removed | Released | Opened | Ended | EndWanted | EngineEvent

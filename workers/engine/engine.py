@@ -124,7 +124,7 @@ class Engine:
         return Denoising(
             latents_LC=start.latents_LC,
             ids_L4=start.ids_L4,
-            sigmas=start.sigmas,
+            times=start.times,
             guidance=request.guidance,
             context_LC=embedding(request.prompt),
             negative_context_LC=embedding(request.negative_prompt or "") if row.shape.num_passes > 1 else None,
@@ -183,6 +183,7 @@ class Engine:
             shape=row.shape,
             priority=request.priority,
             work_left_s=row.steps_left * step_s,
+            expected_left_s=request.expected_s * row.steps_left / request.num_steps,
             arrived_at_s=request.arrived_at_s,
             deadline_at_s=request.deadline_at_s,
             has_begun=row.denoising is not None,

@@ -55,11 +55,11 @@ class Request:
 
 @dataclass(slots=True, eq=False)
 class Denoising:
-    """The tensors of a row that has begun. `step` steps of len(sigmas) - 1 are done."""
+    """The tensors of a row that has begun. `step` steps of len(times) - 1 are done."""
 
     latents_LC: Tensor
     ids_L4: Tensor
-    sigmas: Tensor
+    times: Tensor
     guidance: float
     context_LC: Tensor
     negative_context_LC: Tensor | None

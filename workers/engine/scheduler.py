@@ -21,6 +21,10 @@ class Candidate:
     shape: Shape
     priority: int
     work_left_s: float
+    """Steps left times the measured cost of one: what decides which row runs."""
+    expected_left_s: float
+    """The same by the estimate that the queue has: what decides which row leaves the window, for a row in the queue can be
+    compared with nothing else."""
     arrived_at_s: float
     deadline_at_s: float
     has_begun: bool = False
@@ -48,11 +52,8 @@ class Scheduler:
 
     def rank(self, row: Candidate, now_s: float) -> Rank:
         """Rows run in ascending rank."""
-        return (row.priority, not self._is_pressing(row, now_s), self.urgency_s(row, now_s), row.arrived_at_s, row.key)
-
-    def urgency_s(self, row: Candidate, now_s: float) -> float:
-        """Work left in seconds, less the credit for having waited; smaller is more urgent."""
-        return row.work_left_s - self.ageing * max(0.0, now_s - row.arrived_at_s)
+        urgency_s = row.work_left_s - self._credit_s(row, now_s)
+        return (row.priority, not self._is_pressing(row, now_s), urgency_s, row.arrived_at_s, row.key)
 
     def pick(self, rows: Sequence[Candidate], now_s: float, best_rows: Callable[[Shape], int]) -> list[Candidate]:
         """The rows of the next step: the most urgent one and, as far as it pays, its equals in shape and class."""
@@ -70,18 +71,26 @@ class Scheduler:
         return max(0, self.window - len(rows))
 
     def opening(self, rows: Sequence[Candidate], now_s: float) -> Opening | None:
-        """What may enter a full window: whatever is sure to rank ahead of the row that would leave for it, or, if every
-        row has begun, ahead of the last of them. None while there is room, or when nothing could get ahead."""
+        """What may enter a full window: whatever is sure to stand before the row that would leave for it, or, if every row
+        has begun, before the last of them. None while there is room."""
         if self.room(rows):
             return None
-        leaver = max(_unstarted(rows) or rows, key=lambda row: self.rank(row, now_s))
-        return Opening(leaver.priority, self.urgency_s(leaver, now_s))
+        leaver = max(_unstarted(rows) or rows, key=lambda row: self._place(row, now_s))
+        return Opening(leaver.priority, self._place(leaver, now_s)[1])
 
     def surplus(self, rows: Sequence[Candidate], now_s: float) -> list[RowKey]:
-        """The unstarted rows, least urgent first, that leave for the window to shrink to its size. The most urgent of them
-        always stays: it is what the window was opened for."""
-        leavers = sorted(_unstarted(rows), key=lambda row: self.rank(row, now_s), reverse=True)[:-1]
+        """The unstarted rows, last first, that leave for the window to shrink to its size. The first of them always stays:
+        it is what the window was opened for."""
+        leavers = sorted(_unstarted(rows), key=lambda row: self._place(row, now_s), reverse=True)[:-1]
         return [row.key for row in leavers[: max(0, len(rows) - self.window)]]
+
+    def _place(self, row: Candidate, now_s: float) -> tuple[int, float, float, RowKey]:
+        """Order in the window."""
+        return (row.priority, row.expected_left_s - self._credit_s(row, now_s), row.arrived_at_s, row.key)
+
+    def _credit_s(self, row: Candidate, now_s: float) -> float:
+        """Seconds of work that a row is spared for having waited."""
+        return self.ageing * max(0.0, now_s - row.arrived_at_s)
 
     def _is_pressing(self, row: Candidate, now_s: float) -> bool:
         time_left_s = row.deadline_at_s - now_s

@@ -49,9 +49,7 @@ class FakeNetwork:
             raise torch.OutOfMemoryError("no room for this step")
         if len(rows) > 1 and "hates-company" in marks:
             raise RuntimeError("too many rows")
-        return [
-            row.latents_LC + (row.sigmas[row.step + 1] - row.sigmas[row.step]) * self._velocity(row) for row in rows
-        ]
+        return [row.latents_LC + (row.times[row.step + 1] - row.times[row.step]) * self._velocity(row) for row in rows]
 
     def decode(self, latents_LC: Tensor, width: int, height: int) -> NDArray[np.uint8]:
         if not latents_LC.isfinite().all():

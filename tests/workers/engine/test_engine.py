@@ -166,11 +166,11 @@ def test_a_full_window_lets_the_least_urgent_unstarted_row_go_for_a_shorter_one(
     bench = Bench(window=2)
     bench.admit(request("begun", num_steps=4))
     bench.engine.step(0.0)
-    bench.admit(request("long", num_steps=30))
+    bench.admit(request("long", num_steps=30, expected_s=30.0))
     opening = bench.engine.opening(bench.now_s)
     assert opening is not None
     assert 25 < opening.shorter_than_s <= 30
-    bench.admit(request("short", num_steps=2))
+    bench.admit(request("short", num_steps=2, expected_s=2.0))
     assert bench.engine.release_surplus(bench.now_s) == [("long", 1)]
 
 

@@ -22,7 +22,7 @@ def row(
     deadline: float = 1e9,
     begun: bool = False,
 ) -> Candidate:
-    return Candidate((name, 1), shape, priority, work_left_s, at, deadline, begun)
+    return Candidate((name, 1), shape, priority, work_left_s, work_left_s, at, deadline, begun)
 
 
 def one(shape: Shape) -> int:

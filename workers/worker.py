@@ -1,0 +1,128 @@
+"""Worker: the engine's thread, the I/O thread, and what crosses between them. The thread that made it stays free."""
+
+import asyncio
+import os
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+import structlog
+
+from app.core.clock import Clock
+from app.core.config import Settings
+from app.core.db.engine import Database
+from app.core.db.migrate import schema_is_current
+from app.core.dispatch.sql import PollingDoorbell
+from app.core.events.base import EventBus
+from app.core.events.local import LocalEventClient, events_socket_path
+from app.core.ids import new_id
+from app.core.storage.local import LocalObjectStore
+from app.core.work.base import WorkerRecord
+from app.core.work.sql import SqlWorkPort
+from workers.engine.conditioning import PromptCache
+from workers.engine.engine import Engine
+from workers.engine.events import EngineEvent
+from workers.engine.network import Network
+from workers.engine.scheduler import Scheduler
+from workers.io import WorkerIO
+from workers.links import Links, Rhythm
+from workers.loop import EngineLoop
+from workers.messages import EndWanted, Loaded, Reply, Stop
+
+PROMPT_CACHE_BYTES = 256 << 20
+ENGINE_JOIN_S = 5.0
+
+log = structlog.stdlib.get_logger()
+
+
+class Worker:
+    """One device at work. start(), then join(); drain() from any thread or signal handler."""
+
+    def __init__(self, settings: Settings, load: Callable[[], Mapping[str, Network]], clock: Clock) -> None:
+        self.exit_code = 1
+        """Of the process; meaningful once join() was true."""
+        self._settings = settings
+        self._load = load
+        self._clock = clock
+        self._loop = asyncio.new_event_loop()
+        self._replies: asyncio.Queue[Reply] = asyncio.Queue()
+        self._engine = EngineLoop(self._build, self._post, clock)
+        self._engine_thread = threading.Thread(target=self._engine.run, name="engine", daemon=True)
+        self._io_thread = threading.Thread(target=self._run_io, name="io", daemon=True)
+
+    def start(self) -> None:
+        """Begin to load, then to serve."""
+        self._io_thread.start()
+        self._engine_thread.start()
+
+    def drain(self) -> None:
+        """Claim no more, finish what runs, end."""
+        self._post(EndWanted())
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the end. True when the I/O side is done; the engine may still be in its last step."""
+        self._io_thread.join(timeout_s)
+        return not self._io_thread.is_alive()
+
+    def join_engine(self) -> bool:
+        """Whether the engine's thread has ended too, waiting a little for its step."""
+        self._engine_thread.join(ENGINE_JOIN_S)
+        return not self._engine_thread.is_alive()
+
+    def _build(self, emit: Callable[[EngineEvent], None]) -> tuple[Engine, Loaded]:
+        """In the engine's thread, which owns the device."""
+        networks = self._load()
+        engine = Engine(networks, Scheduler(self._settings.queue.window), emit, prompts=PromptCache(PROMPT_CACHE_BYTES))
+        return engine, Loaded({name: network.revision for name, network in networks.items()})
+
+    def _post(self, reply: Reply) -> None:
+        """From any thread, to the I/O side."""
+        with suppress(RuntimeError):  # it has ended and its loop is closed; nobody is left to be told
+            self._loop.call_soon_threadsafe(self._replies.put_nowait, reply)
+
+    def _run_io(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+                self.exit_code = runner.run(self._serve())
+        finally:
+            self._engine.send(Stop())
+
+    async def _serve(self) -> int:
+        """Wait for the weights, then serve. Returns the exit code."""
+        database = Database.open(self._settings.database.url)
+        events = LocalEventClient(events_socket_path(self._settings))
+        await events.start()
+        try:
+            match await self._replies.get():
+                case Loaded() as loaded:
+                    return await self._io(database, events, loaded).run(loaded, self._replies)
+                case EndWanted():
+                    return 0
+                case reply:
+                    log.error("the engine could not be started", reply=str(reply))
+                    return 1
+        finally:
+            await events.close()
+            await database.close()
+
+    def _io(self, database: Database, events: EventBus, loaded: Loaded) -> WorkerIO:
+        settings, worker = self._settings, self._record()
+        links = Links(
+            port=SqlWorkPort(database, settings.queue, self._clock, worker.id, worker.pool, loaded.revisions),
+            store=LocalObjectStore(settings.data_dir / "objects"),
+            events=events,
+            doorbell=PollingDoorbell(settings.queue.poll_s),
+            schema_is_current=lambda: schema_is_current(database),
+        )
+        rhythm = Rhythm(settings.queue.window, settings.queue.renew_s, settings.worker.drain_s)
+        return WorkerIO(links, self._engine, worker, rhythm, self._clock)
+
+    def _record(self) -> WorkerRecord:
+        return WorkerRecord(
+            id=self._settings.worker.id or new_id(),
+            pool=self._settings.worker.pool,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            started_at=self._clock.utc_now(),
+        )
