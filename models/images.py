@@ -34,4 +34,4 @@ def to_uint8(image_CHW: Tensor) -> NDArray[np.uint8]:
 
 def to_image(pixels_HWC: NDArray[np.uint8]) -> Image.Image:
     """RGB pixels as a Pillow image."""
-    return Image.fromarray(pixels_HWC, mode=None)
+    return Image.fromarray(pixels_HWC)
