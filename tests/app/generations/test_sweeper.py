@@ -1,0 +1,116 @@
+"""The sweeper: one gateway at a time looks after lost leases, deadlines and retention."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import select
+
+from app.core import claims
+from app.core.db.tables.generation import Generation
+from app.core.storage.base import ObjectMissing
+from app.generations.sweeper import Sweeper
+from tests.fixtures.api import Api, Customer, RunApi
+
+pytestmark = pytest.mark.anyio
+
+
+class Bell:
+    """A dispatcher that remembers whom it rang."""
+
+    def __init__(self) -> None:
+        self.rung: list[str] = []
+
+    def ring(self, pool: str) -> None:
+        self.rung.append(pool)
+
+
+def sweeper_of(api: Api, bell: Bell | None = None) -> Sweeper:
+    """A sweeper beside the gateway's own."""
+    return Sweeper(replace(api.parts, dispatcher=bell or Bell()))
+
+
+@pytest.fixture
+async def idle(run_api: RunApi) -> AsyncIterator[Api]:
+    """A gateway whose own sweeper has had its one turn, and whose lead has ended since."""
+    async with run_api(queue={"sweep_s": 600}) as api:
+        await api.install("flux-nano")
+        await asyncio.sleep(0.05)
+        api.clock.advance(10_000)
+        yield api
+
+
+async def state_of(api: Api) -> tuple[str, int, int]:
+    async with api.parts.database.read() as session:
+        row = (await session.scalars(select(Generation))).one()
+        return row.state, row.attempt, row.failures
+
+
+async def test_a_lost_lease_is_queued_again_and_its_pool_rung(idle: Api) -> None:
+    ann, bell = await idle.account(), Bell()
+    await ann.submit()
+    claim = await idle.claim()
+    async with idle.parts.database.write() as session:
+        await claims.mark_first_step(session, [(claim.generation_id, 1)], idle.clock.utc_now())
+    sweeper = sweeper_of(idle, bell)
+    await sweeper.turn()
+    assert await state_of(idle) == ("running", 1, 0)
+    idle.clock.advance(13)
+    await sweeper.turn()
+    assert await state_of(idle) == ("queued", 1, 1)
+    assert bell.rung == ["default"]
+
+
+async def test_a_passed_deadline_ends_the_task_and_gives_the_credits_back(idle: Api) -> None:
+    ann = await idle.account()
+    task = await ann.submit()
+    idle.clock.advance(idle.parts.settings.queue.deadline_s + 1)
+    await sweeper_of(idle).turn()
+    body = (await idle.http.get(task["polling_url"])).json()
+    assert (body["status"], body["details"]["code"]) == ("Error", "deadline_exceeded")
+    assert await ann.credits() == 100
+    assert await idle.breaches() == []
+
+
+async def test_an_expired_task_loses_its_picture_and_keeps_the_books(idle: Api) -> None:
+    ann = await idle.account()
+    await ann.submit()
+    claim = await idle.claim()
+    await idle.finish(claim)
+    key = f"results/{claim.generation_id}/1.jpeg"
+    assert await idle.parts.store.get(key)
+    idle.clock.advance(idle.parts.settings.results.retention_s + 1)
+    await sweeper_of(idle).turn()
+    with pytest.raises(ObjectMissing):
+        await idle.parts.store.get(key)
+    assert await ann.credits() == 99.9
+    assert await idle.breaches() == []
+
+
+async def test_only_the_leader_sweeps_and_another_takes_over_when_it_dies(idle: Api) -> None:
+    ann = await idle.account()
+    await ann.submit()
+    leader, other = sweeper_of(idle), sweeper_of(idle)
+    await leader.turn()
+    await idle.claim()
+    idle.clock.advance(13)
+    await other.turn()
+    assert (await state_of(idle))[0] == "running"
+    idle.clock.advance(10_000)
+    await other.turn()
+    assert (await state_of(idle))[0] == "error"
+
+
+async def test_a_gateway_sweeps_by_itself(run_api: RunApi) -> None:
+    async with run_api(queue={"sweep_s": 0.01}) as api:
+        await api.install("flux-nano")
+        ann: Customer = await api.account()
+        await ann.submit()
+        await api.claim()
+        api.clock.advance(13)
+        for _ in range(500):
+            if (await state_of(api))[0] == "queued":
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError("the lost lease was not noticed")

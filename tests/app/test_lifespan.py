@@ -1,0 +1,82 @@
+"""Opening and closing a gateway."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from app.core.config import Settings
+from app.core.events.base import Done, Progress
+from app.core.events.local import LocalEventClient, events_socket_path
+from app.lifespan import StartupError, check_schema
+from app.main import create_app, serve
+from tests.fixtures.api import Api, Customer, RunApi
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_an_old_schema_is_refused_with_the_command_that_mends_it(tmp_path: Path) -> None:
+    app = create_app(Settings(data_dir=tmp_path))
+    with pytest.raises(StartupError, match="darkroom db upgrade"):
+        async with app.router.lifespan_context(app):
+            pass
+    with pytest.raises(StartupError, match="darkroom db upgrade"):
+        await check_schema(Settings(data_dir=tmp_path))
+
+
+async def test_progress_arrives_from_a_worker_and_ends_with_it(api: Api, ann: Customer) -> None:
+    task = await ann.submit()
+    claim = await api.claim()
+    client = LocalEventClient(events_socket_path(api.parts.settings), reconnect_s=0.005)
+    await client.start()
+
+    async def shown() -> float | None:
+        return (await api.http.get(task["polling_url"])).json()["progress"]
+
+    async def until(value: float | None) -> None:
+        for _ in range(500):
+            if await shown() == value:
+                return
+        raise AssertionError(await shown())
+
+    while not client.is_connected:  # noqa: ASYNC110 - a connection sets no event
+        await asyncio.sleep(0.001)
+    client.publish(Progress(claim.generation_id, 8, 16))
+    await until(0.5)
+    client.publish(Done(claim.generation_id, task["id"], "ready"))
+    await until(None)
+    await client.close()
+
+
+async def test_a_submit_rings_the_workers(api: Api, ann: Customer) -> None:
+    client = LocalEventClient(events_socket_path(api.parts.settings), reconnect_s=0.005)
+    await client.start()
+    while not client.is_connected:  # noqa: ASYNC110 - a connection sets no event
+        await asyncio.sleep(0.001)
+    client.publish(Progress("known-to-be-accepted", 1, 2))
+    while api.app.state.progress.fraction("known-to-be-accepted") is None:  # noqa: ASYNC110 - as above
+        await asyncio.sleep(0.001)
+    await ann.submit()
+    async with asyncio.timeout(5):
+        event = await client.receive()
+    assert getattr(event, "pool", None) == "default"
+    await client.close()
+
+
+def test_serve_refuses_an_old_schema_before_it_listens(tmp_path: Path) -> None:
+    with pytest.raises(StartupError):
+        serve(Settings(data_dir=tmp_path))
+
+
+async def test_a_closed_gateway_leaves_no_socket_and_no_work_behind(run_api: RunApi) -> None:
+    others = asyncio.all_tasks()
+    async with run_api() as api:
+        path = events_socket_path(api.parts.settings)
+        assert is_there(path)
+        assert len(asyncio.all_tasks() - others) >= 3
+    assert not is_there(path)
+    assert asyncio.all_tasks() <= others
+
+
+def is_there(path: Path) -> bool:
+    return path.exists()
