@@ -9,7 +9,7 @@ MAX_SEED = 2**63 - 1
 def initial_noise(channels: int, rows: int, columns: int, seed: int, dtype: torch.dtype) -> Tensor:
     """Draw standard normal noise as Diffusers' pipelines do: one picture, planes, in the network's dtype.
 
-    The dtype matters: bfloat16 and float32 draws of one seed are different noise.
+    The dtype is part of the draw: torch does not promise that a bfloat16 draw is a rounded float32 draw of the same seed.
 
     Args:
         channels: channels of a latent position.

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from models.flow.flux2 import Flux2, Flux2Params
+from models.specs import KLEIN_4B, KLEIN_9B
 from tests.models.golden import fill, golden_input
 
 TINY = Flux2Params(
@@ -67,6 +68,20 @@ def test_the_stored_numbers_come_out(case: str) -> None:
     torch.testing.assert_close(torch.stack([flat.mean(), flat.abs().mean()]), torch.tensor(means), atol=1e-4, rtol=0)
     torch.testing.assert_close(flat[:8], torch.tensor(first), atol=1e-4, rtol=0)
     torch.testing.assert_close(flat[-8:], torch.tensor(last), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("params", "count"), [(Flux2Params(), 32_223_281_152), (KLEIN_4B, 3_875_544_576), (KLEIN_9B, 9_078_581_248)]
+)
+def test_published_sizes_have_the_published_number_of_parameters(params: Flux2Params, count: int) -> None:
+    with torch.device("meta"):
+        network = Flux2(params)
+    assert sum(parameter.numel() for parameter in network.parameters()) == count
+
+
+def test_a_width_that_the_heads_do_not_fill_is_refused() -> None:
+    with pytest.raises(ValueError, match="hidden_size 60 is not num_heads 4 times 16"):
+        replace(TINY, hidden_size=60)
 
 
 @torch.no_grad()
