@@ -89,7 +89,7 @@ def _unexpected_error(request: Request, error: Exception) -> JSONResponse:
     text = f"Internal Server Error; quote request {request_id}"
     headers = {REQUEST_ID_HEADER: request_id}
     if _is_native(request):
-        return _problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, "internal", text, headers)
+        return _problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", text, headers)
     return _bfl(HTTPStatus.INTERNAL_SERVER_ERROR, text, text, headers)
 
 

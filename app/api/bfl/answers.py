@@ -86,6 +86,6 @@ def _failure(generation: Generation, state: GenerationState) -> dict[str, str]:
     if state is GenerationState.CANCELLED:
         return {"code": "cancelled", "message": "the generation was cancelled; nothing was charged"}
     if state is GenerationState.ERROR:
-        code, message = generation.error_code or "internal", generation.error_message or "the generation failed"
+        code, message = generation.error_code or "internal_error", generation.error_message or "the generation failed"
         return {"code": code, "message": message}
     return {}

@@ -1,0 +1,65 @@
+"""Who may call: where a key is looked for, and what junk costs us."""
+
+import pytest
+from sqlalchemy import event
+from starlette.datastructures import Headers
+
+from app.auth import keys
+from app.auth.dependencies import presented_key
+from app.auth.scopes import Scope
+from app.auth.service import create_key, revoke_key
+from tests.fixtures.api import Api, Customer
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(
+    ("headers", "key"),
+    [
+        ({}, ""),
+        ({"x-key": "a"}, "a"),
+        ({"X-Key": " a "}, "a"),
+        ({"authorization": "Bearer a"}, "a"),
+        ({"Authorization": "bearer  a"}, "a"),
+        ({"x-key": "", "authorization": "Bearer a"}, "a"),
+        ({"x-key": "a", "authorization": "Bearer b"}, "a"),
+        ({"authorization": "Basic a"}, ""),
+    ],
+)
+def test_a_key_comes_in_either_header(headers: dict[str, str], key: str) -> None:
+    assert presented_key(Headers(headers)) == key
+
+
+async def status(api: Api, key: str) -> int:
+    return (await api.http.get("/v1/credits", headers={"authorization": f"Bearer {key}"})).status_code
+
+
+async def test_junk_never_reaches_the_database(api: Api) -> None:
+    statements: list[str] = []
+    engine = api.parts.database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    assert await status(api, "junk") == 403
+    assert await status(api, keys.new_key()[:-1] + "!") == 403
+    assert not [one for one in statements if "api_key" in one]
+    assert await status(api, keys.new_key()) == 403
+    assert [one for one in statements if "api_key" in one]
+
+
+async def test_a_revoked_key_is_refused_at_once(api: Api, ann: Customer) -> None:
+    assert await status(api, ann.key) == 200
+    async with api.parts.database.write() as session:
+        await revoke_key(session, ann.key_id, api.clock.utc_now())
+    assert await status(api, ann.key) == 403
+
+
+async def test_a_key_without_the_scope_is_told_which_one(api: Api, ann: Customer) -> None:
+    async with api.parts.database.write() as session:
+        reader = await create_key(
+            session, ann.account_id, api.parts.secrets, api.clock.utc_now(), scopes=[Scope.JOBS_READ]
+        )
+    answer = await api.http.post("/v1/flux-nano", json={"prompt": "a"}, headers={"x-key": reader.token})
+    assert answer.status_code == 403
+    assert "jobs:write" in answer.json()["message"]
+    task = await ann.submit()
+    polled = await api.http.get("/v1/get_result", params={"id": task["id"]}, headers={"x-key": reader.token})
+    assert polled.status_code == 200
