@@ -48,9 +48,9 @@ class WorkerIO:
         self._throttle = ProgressThrottle(PROGRESS_INTERVAL_S)
         self._ending = asyncio.Event()
         self._grace_s = rhythm.drain_s
-        self._is_abandoned = False
+        self._abandoned = asyncio.Event()
         self._exit_code = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
 
     async def run(self, loaded: Loaded, replies: asyncio.Queue[Reply]) -> int:
         """Serve until told to end. Returns the exit code of the process."""
@@ -65,6 +65,11 @@ class WorkerIO:
         await self._say_goodbye()
         return self._exit_code
 
+    @property
+    def num_held(self) -> int:
+        """Rows whose lease this worker has."""
+        return len(self._held.keys())
+
     def end(self, *, grace_s: float | None = None, exit_code: int = 0) -> None:
         """Claim no more; let running rows finish for grace_s (the drain time unless given), then hand back the rest."""
         self._grace_s = self._grace_s if grace_s is None else grace_s
@@ -75,8 +80,8 @@ class WorkerIO:
     def _abandon(self, reason: str) -> None:
         """End at once and hand nothing back: the leases run out, and rows that had begun count a failure, for one of them
         may be to blame."""
-        log.error("abandoning all rows", reason=reason, num_rows=len(self._held.keys()))
-        self._is_abandoned = True
+        log.error("abandoning all rows", reason=reason, num_rows=self.num_held)
+        self._abandoned.set()
         self.end(exit_code=1)
 
     async def _serve(self, loaded: Loaded) -> None:
@@ -86,8 +91,7 @@ class WorkerIO:
         claiming = self._start(self._claiming.claim_until(self._ending))
         await self._ending.wait()
         await asyncio.wait([claiming], timeout=self._rhythm.goodbye_s)
-        if not self._is_abandoned:
-            await self._drain()
+        await self._drain()
 
     async def _register(self, loaded: Loaded) -> None:
         """Say that this worker is ready; end instead when the database is not of this version."""
@@ -105,11 +109,12 @@ class WorkerIO:
 
     async def _drain(self) -> None:
         """Give the unstarted rows back, wait for the others to be settled, give back what is left."""
-        log.info("draining", num_rows=len(self._held.keys()), grace_s=self._grace_s)
+        log.info("draining", num_rows=self.num_held, grace_s=self._grace_s)
         self._engine.send(ReleaseUnstarted())
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._grace_s):
-                await self._held.wait_until_empty()
+        done = {self._start(self._held.wait_until_empty()), self._start(self._abandoned.wait())}
+        await asyncio.wait(done, timeout=self._grace_s, return_when=asyncio.FIRST_COMPLETED)
+        if self._abandoned.is_set():
+            return
         left = self._held.keys()
         for key in left:
             self._engine.send(Remove(key))
@@ -203,7 +208,7 @@ class WorkerIO:
         with bind(generation_id=row.claim.generation_id):
             self._start(work)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _start(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[object]:
         """Run beside the rest until done or until the worker ends; an unforeseen error ends the worker."""
         task = self._group.create_task(work)
         self._tasks.add(task)

@@ -12,7 +12,7 @@ import structlog
 from app.core.clock import Clock
 from app.core.config import Settings
 from app.core.db.engine import Database
-from app.core.db.migrate import schema_is_current
+from app.core.db.version import schema_is_current
 from app.core.dispatch.sql import PollingDoorbell
 from app.core.events.base import EventBus
 from app.core.events.local import LocalEventClient, events_socket_path

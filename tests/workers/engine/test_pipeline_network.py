@@ -1,0 +1,90 @@
+"""The engine on a real, tiny network: the same picture as models.pipeline.render, bit for bit, alone and interleaved."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from models.errors import UnsupportedSize
+from models.pipeline import Components, load_components, render
+from tests.fixtures.tiny_models import tiny_klein_folder
+from tests.workers.engine.fake_network import request
+from workers.engine.conditioning import PromptCache
+from workers.engine.engine import Engine
+from workers.engine.events import EngineEvent, Failed, Finished
+from workers.engine.network import PipelineNetwork
+from workers.engine.row import Request
+from workers.engine.scheduler import Scheduler
+
+
+@pytest.fixture(scope="module")
+def components(tmp_path_factory: pytest.TempPathFactory) -> Components:
+    return load_components(tiny_klein_folder(tmp_path_factory.mktemp("networks") / "tiny"))
+
+
+def run(components: Components, *requests: Request) -> list[EngineEvent]:
+    """All that an engine says while it runs these, two rows to a step where it may."""
+    events: list[EngineEvent] = []
+    networks = {"tiny": PipelineNetwork("tiny", components)}
+    engine = Engine(networks, Scheduler(), events.append, prompts=PromptCache(1 << 20), max_rows=2)
+    for asked in requests:
+        engine.admit(asked)
+    while not engine.is_idle:
+        engine.step(now_s=0.0)
+    return events
+
+
+def images(events: list[EngineEvent]) -> dict[str, np.ndarray]:
+    return {event.key[0]: event.image_HWC for event in events if isinstance(event, Finished)}
+
+
+def rendered(components: Components, asked: Request) -> np.ndarray:
+    image = render(
+        components,
+        asked.prompt,
+        negative_prompt=asked.negative_prompt or "",
+        seed=asked.seed,
+        num_steps=asked.num_steps,
+        width=asked.width,
+        height=asked.height,
+        guidance=asked.guidance,
+    )
+    return np.asarray(image)
+
+
+ASKED = [
+    request("plain", network="tiny", guidance=1.0),
+    request("guided", "a rocket over the sea", network="tiny", guidance=3.0, seed=11, num_steps=3),
+    request(
+        "wide", "one green sailboat", network="tiny", guidance=4.0, negative_prompt="mushrooms", width=96, height=48
+    ),
+    request("again", "two white mushrooms", network="tiny", guidance=3.0, seed=2**63 - 1, num_steps=5),
+]
+
+
+@pytest.mark.parametrize("asked", ASKED, ids=lambda asked: asked.key[0])
+def test_a_row_alone_equals_render_bit_for_bit(components: Components, asked: Request) -> None:
+    assert np.array_equal(images(run(components, asked))[asked.key[0]], rendered(components, asked))
+
+
+def test_interleaved_rows_equal_render_bit_for_bit(components: Components) -> None:
+    pictures = images(run(components, *ASKED))
+    assert len({picture.tobytes() for picture in pictures.values()}) == len(ASKED)
+    for asked in ASKED:
+        assert np.array_equal(pictures[asked.key[0]], rendered(components, asked))
+
+
+def test_the_prompt_the_negative_prompt_and_the_guidance_are_seen(components: Components) -> None:
+    """Else equality would prove little: each of them moves the picture by at least 16 of 255 somewhere."""
+    wide = ASKED[2]
+    base = rendered(components, wide).astype(int)
+    for changed in ({"prompt": "a red apple"}, {"negative_prompt": "a rocket"}, {"guidance": 2.0}, {"seed": 1}):
+        other = images(run(components, replace(wide, **changed)))["wide"].astype(int)
+        assert np.abs(other - base).max() >= 16, changed
+
+
+def test_a_size_that_the_network_cannot_make_fails_alone(components: Components) -> None:
+    events = run(components, ASKED[0], request("odd", network="tiny", width=63))
+    (failed,) = [event for event in events if isinstance(event, Failed)]
+    assert isinstance(failed.error, UnsupportedSize)
+    assert list(images(events)) == ["plain"]
