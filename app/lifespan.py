@@ -14,7 +14,7 @@ from app.core.catalog import Catalog
 from app.core.clock import Clock
 from app.core.config import Settings
 from app.core.db.engine import Database
-from app.core.db.migrate import schema_is_current
+from app.core.db.version import schema_is_current
 from app.core.dispatch.sql import SqlDispatcher
 from app.core.events.base import Cancel, Done, EventBus, Progress, Ring
 from app.core.events.local import LocalEventServer, events_socket_path

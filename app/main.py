@@ -55,6 +55,7 @@ def serve(settings: Settings, *, listener: socket.socket | None = None) -> None:
         access_log=False,
         log_config=None,
         server_header=False,
+        ws="none",
         proxy_headers=False,  # forwarded headers are app.api.public_url's business, and only from trusted proxies
         timeout_graceful_shutdown=GRACE_S,
         lifespan="on",

@@ -13,7 +13,8 @@ from app.cli.options import DataDir, given
 from app.cli.terminal import CommandError, say
 from app.core.config import Settings, load_settings
 from app.core.db.engine import Database
-from app.core.db.migrate import schema_is_current, upgrade
+from app.core.db.migrate import upgrade
+from app.core.db.version import schema_is_current
 
 Result = TypeVar("Result")
 database = typer.Typer(help="The database's schema.", no_args_is_help=True)

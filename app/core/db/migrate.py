@@ -5,8 +5,6 @@ from importlib.resources import files
 
 from alembic import command
 from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from app.core.db.engine import SQLITE_BEGIN, Database
@@ -29,13 +27,6 @@ async def migrate(url: str, revision: str = "head", *, down: bool = False) -> No
         await database.close()
 
 
-async def schema_is_current(database: Database) -> bool:
-    """Whether every migration of this version has been applied, and none of a newer one."""
-    async with database.read() as session:
-        applied = await (await session.connection()).run_sync(_applied)
-    return applied == set(ScriptDirectory.from_config(alembic_config()).get_heads())
-
-
 def alembic_config() -> Config:
     """Alembic's configuration with the migrations of the installed package."""
     config = Config()
@@ -49,7 +40,3 @@ def _run(connection: Connection, revision: str, down: bool) -> None:
     config.attributes["connection"] = connection
     move = command.downgrade if down else command.upgrade
     move(config, revision)
-
-
-def _applied(connection: Connection) -> set[str]:
-    return set(MigrationContext.configure(connection).get_current_heads())

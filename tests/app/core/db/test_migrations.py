@@ -6,11 +6,13 @@ import sys
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect
 
 from app.core.db.engine import Database
 from app.core.db.metadata import schema
-from app.core.db.migrate import migrate, schema_is_current
+from app.core.db.migrate import alembic_config, migrate
+from app.core.db.version import newest_revision, schema_is_current
 
 pytestmark = pytest.mark.anyio
 
@@ -45,3 +47,7 @@ async def test_two_upgrades_at_once_wait_for_each_other(database: Database, data
     running = [await asyncio.create_subprocess_exec(sys.executable, "-c", program, database_url) for _ in range(2)]
     assert [await process.wait() for process in running] == [0, 0]
     assert await schema_is_current(database)
+
+
+def test_the_newest_revision_is_alembics_only_head() -> None:
+    assert ScriptDirectory.from_config(alembic_config()).get_heads() == [newest_revision()]
