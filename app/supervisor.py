@@ -72,6 +72,8 @@ class Supervisor:
         """Ends the children in order; called again, kills them at once."""
         if self._stopping.is_set():
             self._hurrying.set()
+            return
+        self._say("ending what is under way; ask again to end at once")
         self._stopping.set()
 
     async def run(self) -> None:

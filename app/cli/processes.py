@@ -9,9 +9,9 @@ from typing import Annotated, NoReturn
 import typer
 
 from app.cli.options import DataDir, given
+from app.cli.terminal import CommandError
 from app.core.config import load_settings
 from app.core.parent_pipe import exit_with_parent
-from app.main import serve
 
 FROM_UP = typer.Option(hidden=True)
 PACKAGES = Path(__file__).parents[2]
@@ -29,9 +29,16 @@ def gateway(
     """Run a gateway. Many may share one database; none of them needs a GPU."""
     if parent_pipe is not None:
         exit_with_parent(parent_pipe)
+    # Here, because every other command would start a third slower for it.
+    from app.lifespan import StartupError
+    from app.main import serve
+
     chosen = given(host=host, port=port, await_worker=await_worker or None)
     settings = load_settings(**given(data_dir=data_dir, public_url=public_url), gateway=chosen)
-    serve(settings, listener=None if listen_fd is None else socket.socket(fileno=listen_fd))
+    try:
+        serve(settings, listener=None if listen_fd is None else socket.socket(fileno=listen_fd))
+    except StartupError as error:
+        raise CommandError(str(error)) from error
 
 
 def worker(data_dir: DataDir = None) -> NoReturn:

@@ -17,10 +17,9 @@ from app.cli.terminal import CommandError, say
 from app.cli.up import up
 from app.client import ClientError
 from app.core.errors import ConfigurationError, ServiceError
-from app.lifespan import StartupError
 from app.supervisor import GaveUp
 
-FORESEEN = (CommandError, ClientError, ConfigurationError, ServiceError, StartupError, GaveUp, SQLAlchemyError, OSError)
+FORESEEN = (CommandError, ClientError, ConfigurationError, ServiceError, GaveUp, SQLAlchemyError, OSError)
 
 
 def program() -> typer.Typer:
