@@ -60,9 +60,9 @@ class HeldRows:
             self._empty.set()
         return True
 
-    def keys(self) -> list[RowKey]:
-        """All of them, for a renewal or a hand-back."""
-        return [row.key for row in self._rows.values()]
+    def keys(self, *, in_engine_only: bool = False) -> list[RowKey]:
+        """All of them, or those that are not being settled."""
+        return [row.key for row in self._rows.values() if row.is_in_engine or not in_engine_only]
 
     def among(self, keys: Sequence[RowKey]) -> list[RowKey]:
         """Those of these keys that are held."""

@@ -108,19 +108,28 @@ class WorkerIO:
         self._abandon("the engine hangs in a step")
 
     async def _drain(self) -> None:
-        """Give the unstarted rows back, wait for the others to be settled, give back what is left."""
+        """Give the unstarted rows back and wait for the others; give back what the engine has not done in time, and in the
+        end what could not be settled."""
         log.info("draining", num_rows=self.num_held, grace_s=self._grace_s)
         self._engine.send(ReleaseUnstarted())
+        await self._wait_until_settled(self._grace_s)
+        await self._give_back(self._held.keys(in_engine_only=True))
+        await self._wait_until_settled(self._rhythm.goodbye_s)
+        await self._give_back(self._held.keys())
+
+    async def _wait_until_settled(self, within_s: float) -> None:
         done = {self._start(self._held.wait_until_empty()), self._start(self._abandoned.wait())}
-        await asyncio.wait(done, timeout=self._grace_s, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(done, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _give_back(self, keys: Sequence[RowKey]) -> None:
+        """Hand rows back without waiting for the engine, which may be in a long step."""
         if self._abandoned.is_set():
             return
-        left = self._held.keys()
-        for key in left:
+        for key in keys:
             self._engine.send(Remove(key))
         with suppress(TimeoutError):
             async with asyncio.timeout(self._rhythm.goodbye_s):
-                await self._hand_back(left)
+                await self._hand_back(keys)
 
     async def _say_goodbye(self) -> None:
         try:

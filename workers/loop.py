@@ -5,8 +5,9 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
 from app.core.clock import Clock
-from workers.engine.engine import Engine
-from workers.engine.events import EngineEvent
+from workers.engine.engine import Engine, UnknownNetwork
+from workers.engine.events import EngineEvent, Failed
+from workers.engine.row import Request
 from workers.engine.scheduler import Opening
 from workers.messages import (
     Admit,
@@ -81,7 +82,7 @@ class EngineLoop:
     def _obey(self, engine: Engine, command: Command) -> None:
         match command:
             case Admit(request):
-                engine.admit(request)
+                self._admit(engine, request)
             case Remove(key):
                 engine.remove(key)
                 self._post(Removed(key))
@@ -89,6 +90,12 @@ class EngineLoop:
                 self._post(Released(tuple(engine.release_unstarted())))
             case Stop():
                 self._is_stopping = True
+
+    def _admit(self, engine: Engine, request: Request) -> None:
+        try:
+            engine.admit(request)
+        except UnknownNetwork as error:
+            self._post(Failed(request.key, error))
 
     def _show_opening(self, opening: Opening | None) -> None:
         if opening != self._opening:

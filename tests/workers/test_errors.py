@@ -1,30 +1,10 @@
-"""Every error that a row can raise becomes a JobError with the right code, and none of models/ is left out."""
-
-from collections.abc import Iterator
+"""Errors that a row can raise become JobErrors with the right code. That none of models/ is left out, tests/contracts proves."""
 
 import pytest
 import torch
 
-from models.errors import CheckpointError, ModelError, NonFiniteImage, UnsupportedSize
-from workers.errors import RULES, StoreUnavailable, is_device_lost, job_error
-
-
-def subclasses(kind: type[Exception]) -> Iterator[type[Exception]]:
-    for child in kind.__subclasses__():
-        yield child
-        yield from subclasses(child)
-
-
-def test_every_model_error_is_mapped() -> None:
-    kinds = list(subclasses(ModelError))
-    assert UnsupportedSize in kinds
-    assert [kind for kind in kinds if not RULES.keys() & set(kind.__mro__)] == []
-
-
-def test_codes_are_snake_case_and_messages_have_no_class_names() -> None:
-    for rule in RULES.values():
-        assert rule.code.replace("_", "").isalpha()
-        assert rule.code.islower()
+from models.errors import CheckpointError, NonFiniteImage, UnsupportedSize
+from workers.errors import StoreUnavailable, is_device_lost, job_error
 
 
 @pytest.mark.parametrize(
@@ -35,6 +15,7 @@ def test_codes_are_snake_case_and_messages_have_no_class_names() -> None:
         (CheckpointError("/srv/weights/x: damaged"), "weights_unusable", True),
         (torch.OutOfMemoryError("CUDA out of memory"), "out_of_memory", True),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), "out_of_memory", True),
+        (torch.AcceleratorError("CUDA error: unspecified launch failure"), "device_lost", True),
         (MemoryError(), "out_of_memory", True),
         (KeyError("/etc/secret"), "internal_error", True),
         (StoreUnavailable(), "store_unavailable", True),
@@ -52,5 +33,6 @@ def test_a_refusal_keeps_its_words_and_an_internal_error_shows_none() -> None:
 
 
 def test_running_out_of_memory_is_no_loss_of_the_device() -> None:
+    assert is_device_lost(torch.AcceleratorError("CUDA error: unspecified launch failure"))
     assert not is_device_lost(torch.OutOfMemoryError("CUDA out of memory"))
     assert not is_device_lost(RuntimeError("shape mismatch"))

@@ -202,6 +202,35 @@ async def test_a_failure_that_would_repeat_is_not_repeated(
 
 
 @sqlite_only
+async def test_a_lost_device_ends_the_worker_and_costs_only_the_row_that_met_it(
+    database: Database, make_account: MakeAccount, submit: Submit
+) -> None:
+    account = await make_account()
+    (guilty,) = await submit(account, priority=0)
+    (other,) = await submit(account, priority=1)
+    bench = Bench(database)
+    await bench.change_spec(guilty, prompt="breaks-device badly")
+    bench.gate.allow(1)
+    async with running(bench) as work:
+        assert await work == 1
+        rows = [await bench.row(generation_id) for generation_id in (guilty, other)]
+    assert [(row.state, row.failures) for row in rows] == [("queued", 1), ("queued", 0)]
+
+
+@sqlite_only
+async def test_a_row_for_a_network_that_is_not_loaded_fails_alone(
+    database: Database, make_account: MakeAccount, submit: Submit
+) -> None:
+    bad, good = await submit(await make_account(), num_images=2)
+    bench = Bench(database)
+    await bench.change_spec(bad, network="flux-9")
+    bench.gate.open()
+    async with running(bench):
+        await bench.state(good, "ready")
+        assert (await bench.state(bad, "error")).error_code == "internal_error"
+
+
+@sqlite_only
 async def test_a_passed_deadline_ends_the_row_between_steps(
     database: Database, make_account: MakeAccount, submit: Submit
 ) -> None:

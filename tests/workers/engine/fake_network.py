@@ -17,7 +17,8 @@ PIXELS_A_TOKEN = 16
 class FakeNetwork:
     """Pulls the noise towards the mean of the prompt's characters. Prompts may order failures by word.
 
-    `fails-encoding`, `fails-step`, `fails-decoding` raise there; `hates-company` raises in a step with neighbours.
+    `fails-encoding`, `fails-step`, `fails-decoding` raise there; `hates-company` raises in a step with neighbours;
+    `breaks-device` raises what CUDA raises once it is beyond help.
     """
 
     def __init__(self, name: str = "fake", revision: str = "r1") -> None:
@@ -47,6 +48,8 @@ class FakeNetwork:
         marks = [self._mark(row) for row in rows]
         if any(mark == "fails-step" for mark in marks):
             raise torch.OutOfMemoryError("no room for this step")
+        if "breaks-device" in marks:
+            raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
         if len(rows) > 1 and "hates-company" in marks:
             raise RuntimeError("too many rows")
         return [row.latents_LC + (row.times[row.step + 1] - row.times[row.step]) * self._velocity(row) for row in rows]
