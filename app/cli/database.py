@@ -13,7 +13,6 @@ from app.cli.options import DataDir, given
 from app.cli.terminal import CommandError, say
 from app.core.config import Settings, load_settings
 from app.core.db.engine import Database
-from app.core.db.migrate import upgrade
 from app.core.db.version import schema_is_current
 
 Result = TypeVar("Result")
@@ -24,15 +23,22 @@ database = typer.Typer(help="The database's schema.", no_args_is_help=True)
 def upgrade_schema(data_dir: DataDir = None) -> None:
     """Bring the schema up to date. Stop gateways of an older version first."""
     url = load_settings(**given(data_dir=data_dir)).database.url
-    upgrade(url)
+    bring_up_to_date(url)
     say(f"{make_url(url).render_as_string(hide_password=True)} is up to date")
+
+
+def bring_up_to_date(url: str) -> None:
+    """Applies the missing migrations. Their tool is loaded here, because it takes longer than most commands and gateways run."""
+    from app.core.db.migrate import upgrade
+
+    upgrade(url)
 
 
 def on_database(settings: Settings, action: Callable[[Database], Awaitable[Result]]) -> Result:
     """Runs the action on an open database, and closes it whatever happens. An embedded one that is not there yet is made."""
     url = make_url(settings.database.url)
     if url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists():
-        upgrade(settings.database.url)
+        bring_up_to_date(settings.database.url)
 
     async def run() -> Result:
         async with opened(settings) as database:

@@ -13,6 +13,7 @@ import httpx
 import typer
 
 from app.cli import data_dir as files
+from app.cli.database import bring_up_to_date
 from app.cli.first_account import ensure_local_key
 from app.cli.listener import bound_address, listening, own_url
 from app.cli.options import DataDir, given
@@ -21,7 +22,6 @@ from app.cli.terminal import say
 from app.cli.welcome import welcome
 from app.core.clock import SystemClock
 from app.core.config import Settings, load_settings
-from app.core.db.migrate import upgrade
 from app.supervisor import Command, RestartPolicy, Supervisor
 
 EXIT_GRACE_S = 10.0
@@ -38,7 +38,7 @@ def up(
     """Start the whole service on this machine: a gateway and a worker, restarted when they die."""
     settings = load_settings(**given(data_dir=data_dir), gateway=given(host=host, port=port))
     with files.locked(settings.data_dir), listening(settings.gateway.host, settings.gateway.port) as listener:
-        upgrade(settings.database.url)
+        bring_up_to_date(settings.database.url)
         key = asyncio.run(ensure_local_key(settings, SystemClock()))
         url = own_url(listener)
         if settings.public_url is None and not bound_address(listener).is_loopback:

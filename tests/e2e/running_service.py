@@ -94,10 +94,12 @@ class RunningService:
             capture_output=True, text=True, env=self.environment, cwd=self.data_dir, timeout=60,
         )  # fmt: skip
 
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"x-key": self.key, "content-type": "application/json"}
+
     def submit(self, prompt: str = "a red apple", **body: Any) -> dict[str, Any]:
-        answer = self.http.post(
-            f"{self.url}/v1/flux-nano", json={"prompt": prompt, **body}, headers={"x-key": self.key}
-        )
+        answer = self.http.post(f"{self.url}/v1/flux-nano", json={"prompt": prompt, **body}, headers=self.headers)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
@@ -120,7 +122,7 @@ class RunningService:
         return answer.content
 
     def credits(self) -> float:
-        return self.http.get(f"{self.url}/v1/credits", headers={"x-key": self.key}).json()["credits"]
+        return self.http.get(f"{self.url}/v1/credits", headers=self.headers).json()["credits"]
 
     def query(self, sql: str, **values: Any) -> list[RowMapping]:
         """Looks into the database beside the service."""

@@ -53,6 +53,47 @@ def test_the_printed_curl_line_pasted_into_a_shell_orders_a_picture(service: Run
     assert '"polling_url"' in answer
 
 
+@pytest.mark.parametrize(
+    ("body", "status", "field", "words"),
+    [
+        (b'{"prompt": "x", "width": 63}', 422, "width", ["63", "64", "384"]),
+        (b'{"prompt": "x", "height": 100000}', 422, "height", ["100000", "64", "384"]),
+        (b'{"prompt": ""}', 422, "prompt", []),
+        (b'{"prompt": ', 422, None, []),
+        (b'{"prompt": "' + b"x" * 40 * 2**20 + b'"}', 413, None, [str(32 * 2**20)]),
+    ],
+    ids=["narrow", "high", "empty", "broken", "40 MB"],
+)
+def test_a_request_that_cannot_be_is_refused_in_bfls_shape_and_costs_nothing(
+    service: RunningService, body: bytes, status: int, field: str | None, words: list[str]
+) -> None:
+    before = service.credits()
+    answer = service.http.post(f"{service.url}/v1/flux-nano", content=body, headers=service.headers)
+    assert answer.status_code == status
+    said = answer.json()
+    assert isinstance(said["message"], str)
+    assert all(word in answer.text for word in words), answer.text
+    if status == 422:
+        (detail,) = said["detail"]
+        assert {"loc", "msg", "type"} <= detail.keys()
+        assert field is None or detail["loc"] == ["body", field]
+    assert service.credits() == before
+
+
+def test_without_a_good_key_or_credits_nothing_is_drawn(service: RunningService) -> None:
+    poor = service.darkroom("keys", "create", "--account", "poor", "--credits", "0.01").stdout.splitlines()[-1]
+    for key, status in ((None, 403), ("dk_live_bad", 403), (poor, 402)):
+        headers = {} if key is None else {"x-key": key}
+        answer = service.http.post(f"{service.url}/v1/flux-nano", json={"prompt": "x"}, headers=headers)
+        assert (answer.status_code, "detail" in answer.json()) == (status, True), answer.text
+
+
+def test_a_model_without_weights_says_how_to_install_them(service: RunningService) -> None:
+    answer = service.http.post(f"{service.url}/v1/flux-2-klein-4b", json={"prompt": "x"}, headers=service.headers)
+    assert answer.status_code == 503
+    assert "flux-2-klein-4b" in answer.text
+
+
 def test_the_ledger_balances(service: RunningService) -> None:
     done = service.darkroom("ledger", "verify")
     assert done.returncode == 0, done.stdout + done.stderr
