@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -11,6 +12,7 @@ from fastapi.staticfiles import StaticFiles
 
 from app.api import errors, results, system
 from app.api.bfl import routes as bfl
+from app.api.public_url import check_proxies
 from app.core.catalog import Catalog
 from app.core.clock import Clock, SystemClock
 from app.core.config import Settings
@@ -23,17 +25,33 @@ GRACE_S = 5
 """Seconds that requests under way get to finish when the gateway stops."""
 
 
+class _Described(FastAPI):
+    """An application whose description holds the bodies that the dialects read for themselves."""
+
+    def __init__(self, catalog: Catalog, **options: Any) -> None:
+        super().__init__(**options)
+        self._catalog = catalog
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            bfl.describe_bodies(super().openapi(), self._catalog)
+        return super().openapi()
+
+
 def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
-    """A gateway. Nothing is opened before its lifespan begins."""
-    app = FastAPI(
+    """A gateway. Nothing is opened before its lifespan begins. Raises ConfigurationError for settings that cannot work."""
+    check_proxies(settings)
+    catalog = Catalog(aliases=settings.aliases)
+    app = _Described(
+        catalog,
         title="Darkroom",
         summary="Image generation behind Black Forest Labs' API.",
         lifespan=lifespan_of(settings, clock or SystemClock()),
         docs_url=None,
         redoc_url=None,
     )
-    app.include_router(bfl.router(Catalog(aliases=settings.aliases)))
-    app.include_router(results.routes)
+    app.include_router(bfl.router(catalog))
+    app.include_router(results.router())
     app.include_router(system.router(serves_metrics=settings.gateway.metrics_port is None))
     _add_playground(app)
     errors.install(app)

@@ -13,6 +13,8 @@ from app.core.errors import PayloadTooLarge
 from app.core.ids import new_request_id
 
 REQUEST_ID_HEADER = "x-request-id"
+SYSTEM_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
+"""Asked by machines, every few seconds: nothing to write home about."""
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 DRAIN_S = 10.0
@@ -67,7 +69,8 @@ class AccessLog:
             await self._app(scope, receive, send_and_note)
         finally:
             duration_ms = round((time.perf_counter() - started_s) * 1000, 1)
-            log.info("request", method=scope["method"], path=scope["path"], status=status, duration_ms=duration_ms)
+            note = log.debug if scope["path"] in SYSTEM_PATHS else log.info
+            note("request", method=scope["method"], path=scope["path"], status=status, duration_ms=duration_ms)
 
 
 class BodyLimit:

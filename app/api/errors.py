@@ -16,9 +16,8 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from app.core.errors import ServiceError
-from app.middleware import REQUEST_ID_HEADER
+from app.middleware import REQUEST_ID_HEADER, SYSTEM_PATHS
 
-NATIVE_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
 MAX_SHOWN_CHARS = 60
 
 log = structlog.stdlib.get_logger(__name__)
@@ -94,7 +93,7 @@ def _unexpected_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def _is_native(request: Request) -> bool:
-    return request.url.path in NATIVE_PATHS
+    return request.url.path in SYSTEM_PATHS
 
 
 def _bfl(status: int, detail: str | list[dict[str, Any]], message: str, headers: Mapping[str, str]) -> JSONResponse:

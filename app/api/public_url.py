@@ -10,6 +10,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from fastapi import Request
 
 from app.core.config import Settings
+from app.core.errors import ConfigurationError
 
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
 
@@ -21,6 +22,15 @@ def public_url(request: Request, settings: Settings) -> str:
     if _is_trusted(request, settings.gateway.trusted_proxies) and (forwarded := _forwarded(request)):
         return forwarded
     return listening_url(request, settings)
+
+
+def check_proxies(settings: Settings) -> None:
+    """Raise ConfigurationError for a trusted proxy that is neither an address nor a network."""
+    for proxy in settings.gateway.trusted_proxies:
+        try:
+            _network(proxy)
+        except ValueError as error:
+            raise ConfigurationError(f"DARKROOM_GATEWAY__TRUSTED_PROXIES: {error}") from None
 
 
 def listening_url(request: Request, settings: Settings) -> str:

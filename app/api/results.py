@@ -9,7 +9,13 @@ from app.core.storage.base import CONTENT_TYPES, InvalidKey, ObjectMissing, Open
 from app.dependencies import Gateway, Parts
 from app.generations.delivery import RESULT_PATH, may_fetch
 
-routes = APIRouter(tags=["Results"])
+
+def router() -> APIRouter:
+    """The one address, with and without its bytes."""
+    routes = APIRouter(tags=["Results"])
+    routes.add_api_route(RESULT_PATH, get_sample, methods=["GET"], response_class=Response)
+    routes.add_api_route(RESULT_PATH, get_sample, methods=["HEAD"], response_class=Response, include_in_schema=False)
+    return routes
 
 
 async def get_sample(
@@ -44,7 +50,3 @@ async def _open(parts: Gateway, generation_id: str, attempt: int, extension: str
         return await parts.store.open(result_key(generation_id, attempt, extension))
     except (ObjectMissing, InvalidKey):
         raise NotFound("no such result: it has been deleted") from None
-
-
-routes.add_api_route(RESULT_PATH, get_sample, methods=["GET"], response_class=Response)
-routes.add_api_route(RESULT_PATH, get_sample, methods=["HEAD"], response_class=Response, include_in_schema=False)

@@ -33,7 +33,7 @@ class KeyUses:
         try:
             async with self._database.write() as session:
                 await repository.note_uses(session, used)
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, OSError) as error:
             self._unwritten = used | self._unwritten
             log.warning("last use of keys not written", error=str(error))
 

@@ -1,5 +1,6 @@
 """Queries on tasks, generations and what workers have registered."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +13,8 @@ from app.core.db.tables.task import Task
 from app.core.db.tables.worker import Registration, Worker
 from app.core.states import GenerationState
 
+_TASK_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
 
 @dataclass(frozen=True)
 class TaskRead:
@@ -23,6 +26,8 @@ class TaskRead:
 
 async def find_task(session: AsyncSession, task_id: str, now: datetime) -> TaskRead | None:
     """The task, unless it is unknown or has expired."""
+    if _TASK_ID.fullmatch(task_id) is None:
+        return None  # and PostgreSQL is spared characters that it refuses
     task = await session.get(Task, task_id)
     if task is None or task.expires_at <= now:
         return None

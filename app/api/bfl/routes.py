@@ -1,7 +1,6 @@
 """BFL's routes: one POST for every row of the catalogue, the poll, and the balance."""
 
 from collections.abc import Awaitable, Callable
-from functools import cache
 from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -24,13 +23,15 @@ from app.generations.service import Order, submit
 from app.metering.pricing import credits_number
 
 DIALECT = "bfl"
+PREFIX = "/v1"
 MODEL_HEADER = "x-darkroom-model"
+SECRET_FIELDS = {"webhook_secret"}
 POLL_AGAIN = {"Retry-After": "1"}
 
 
 def router(catalog: Catalog) -> APIRouter:
     """All routes of the dialect."""
-    routes = APIRouter(prefix="/v1", tags=["Black Forest Labs"])
+    routes = APIRouter(prefix=PREFIX, tags=["Black Forest Labs"])
     for row in catalog.rows:
         _add_model(routes, row)
     routes.add_api_route("/get_result", get_result, methods=["GET"], response_model=ResultResponse)
@@ -40,7 +41,6 @@ def router(catalog: Catalog) -> APIRouter:
 
 def _add_model(routes: APIRouter, row: CatalogRow) -> None:
     schema = body_of(row)
-    content = {"application/json": {"schema": _described(schema)}}
     routes.add_api_route(
         f"/{row.name}",
         _submit_to(row.name, schema),
@@ -48,14 +48,14 @@ def _add_model(routes: APIRouter, row: CatalogRow) -> None:
         name=row.name,
         summary=f"Generate an image with {row.name}",
         response_model=AsyncResponse,
-        openapi_extra={"requestBody": {"required": True, "content": content}},
     )
 
 
-@cache
-def _described(schema: type[Inputs]) -> dict[str, Any]:
-    """The schema for the API description; several names share one."""
-    return schema.model_json_schema()
+def describe_bodies(description: dict[str, Any], catalog: Catalog) -> None:
+    """Add to the API's description what the routes read: they check it themselves, after the key, so FastAPI does not know."""
+    for row in catalog.rows:
+        content = {"application/json": {"schema": body_of(row).model_json_schema()}}
+        description["paths"][f"{PREFIX}/{row.name}"]["post"]["requestBody"] = {"required": True, "content": content}
 
 
 def _submit_to(name: str, schema: type[Inputs]) -> Callable[..., Awaitable[AsyncResponse]]:
@@ -69,7 +69,7 @@ def _submit_to(name: str, schema: type[Inputs]) -> Callable[..., Awaitable[Async
         body: Annotated[Inputs, Depends(body_as(schema))],
     ) -> AsyncResponse:
         spec = to_spec(body, parts.catalog.resolve(name))
-        kept = body.model_dump(mode="json", include=set(schema.model_fields), exclude_unset=True)
+        kept = body.model_dump(mode="json", include=set(schema.model_fields) - SECRET_FIELDS, exclude_unset=True)
         async with parts.work() as work:
             task = await submit(parts, work, Order(caller.account_id, DIALECT, spec, kept))
         response.headers[MODEL_HEADER] = spec.network

@@ -24,11 +24,17 @@ Side = Annotated[
 FiniteNumber = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class Inputs(BaseModel):
+class _Body(BaseModel):
+    """Checkers are built at the first request, not when the process starts."""
+
+    model_config = ConfigDict(defer_build=True, frozen=True)
+
+
+class Inputs(_Body):
     """What every FLUX.2 route takes."""
 
     # Unknown fields change nothing, but are kept: a reference under a name that this route lacks must not vanish silently.
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow")
 
     prompt: Text
     seed: Annotated[int | None, Field(description="Any integer, taken modulo 2^63; null = random.")] = None
@@ -45,14 +51,14 @@ class Inputs(BaseModel):
     webhook_secret: str | None = None
 
 
-class Dials(BaseModel):
+class Dials(_Body):
     """Steps and guidance, where they are the caller's."""
 
     steps: int | None = None
     guidance: FiniteNumber | None = None
 
 
-class NegativePrompt(BaseModel):
+class NegativePrompt(_Body):
     """What the picture should be steered away from."""
 
     negative_prompt: Text | None = None

@@ -6,7 +6,9 @@ import pytest
 from fastapi import Request
 
 from app.api.public_url import public_url
-from app.core.config import Settings
+from app.core.config import GatewaySettings, Settings
+from app.core.errors import ConfigurationError
+from app.main import create_app
 
 FORWARDED = {"x-forwarded-host": "images.example", "x-forwarded-proto": "https"}
 
@@ -28,6 +30,11 @@ def request(headers: dict[str, str], client: str | None = "10.0.0.7") -> Request
 
 def url(headers: dict[str, str], client: str | None = "10.0.0.7", **settings: Any) -> str:
     return public_url(request(headers, client), Settings(**settings))
+
+
+def test_a_proxy_that_is_no_address_stops_the_start() -> None:
+    with pytest.raises(ConfigurationError, match=r"10\.0\.0\.0/99"):
+        create_app(Settings(gateway=GatewaySettings(trusted_proxies=["10.0.0.0/99"])))
 
 
 def test_the_setting_wins_over_everything() -> None:

@@ -63,6 +63,24 @@ async def test_a_task_is_pending_then_ready_and_charged_once(api: Api, ann: Cust
     assert await api.breaches() == []
 
 
+async def test_the_whole_way_on_either_database(run_api: RunApi, database_url: str) -> None:
+    async with run_api(database={"url": database_url}) as api:
+        await api.install("flux-nano")
+        ann = await api.account()
+        task = await ann.submit(prompt="ein roter Apfel \N{RED APPLE}", seed=-(10**30))
+        await api.finish(await api.claim())
+        ready = await poll(api, task)
+        assert (ready["status"], ready["result"]["prompt"]) == ("Ready", "ein roter Apfel \N{RED APPLE}")
+        assert (await api.http.get(ready["result"]["sample"])).content == b"picture"
+        assert (await ann.post("flux-2-pro")).status_code == 503
+        assert (await ann.post(prompt="a\0b")).status_code == 422
+        assert (await api.http.get("/v1/get_result", params={"id": "\0"}, headers=ann.headers)).status_code == 404
+        poor = await api.account("poor", credits=0)
+        assert (await poor.post()).status_code == 402
+        assert await ann.credits() == 99.9
+        assert await api.breaches() == []
+
+
 async def test_a_failed_task_says_why_and_costs_nothing(api: Api, ann: Customer) -> None:
     task = await ann.submit()
     claim = await api.claim()
@@ -173,7 +191,7 @@ async def test_an_alias_runs_other_weights_under_its_own_name_and_price(run_api:
 
 
 async def test_what_is_stored_is_the_request_without_what_nobody_asked_for(api: Api, ann: Customer) -> None:
-    task = await ann.submit(width=0, height=None, seed=-1, unknown="x")
+    task = await ann.submit(width=0, height=None, seed=-1, unknown="x", webhook_secret="s3cret")
     async with api.parts.database.read() as session:
         row = await session.get(Task, task["id"])
     assert row is not None
