@@ -3,9 +3,12 @@
 import math
 import zlib
 from collections.abc import Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def hashed(name: str, shape: Sequence[int]) -> Tensor:
@@ -29,7 +32,7 @@ def golden_input(name: str, shape: Sequence[int]) -> Tensor:
     return (hashed(name, shape) * math.sqrt(12.0)).float()
 
 
-def fill(network: nn.Module) -> nn.Module:
+def fill(network: Network) -> Network:
     """Give every parameter its golden value."""
     network.load_state_dict({name: golden_weight(name, p.shape).float() for name, p in network.state_dict().items()})
     return network.eval()

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import Flux2KleinPipeline
+from diffusers.pipelines.flux2.pipeline_flux2_klein import Flux2KleinPipeline
 from numpy.typing import NDArray
 
 from models.checkpoints.flux2 import save_transformer
@@ -31,7 +31,7 @@ from models.pipeline import (
     schedule,
 )
 from models.samplers import euler
-from tests.fixtures.tiny_models import MAX_LENGTH, OUT_LAYERS, tiny_klein_folder
+from tests.fixtures.tiny_models import MAX_LENGTH, OUT_LAYERS, Oracle, tiny_klein_folder
 
 SEES = 16
 PROMPT, OTHER_PROMPT = "a red apple on a blue background", "one green sailboat"
@@ -57,7 +57,7 @@ class Case:
 class Pair:
     """The same folder in both implementations; pictures are kept, because several tests look at the same ones."""
 
-    oracle: Flux2KleinPipeline
+    oracle: Oracle
     ours: Components
 
     @cache  # noqa: B019 (a pair lives as long as this module)
