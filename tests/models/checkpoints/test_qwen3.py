@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import Qwen3Config
 
 from models.checkpoints.qwen3 import load_text_encoder
 from models.errors import MalformedConfig, UnknownKeys
+from models.specs import KLEIN_4B, KLEIN_9B, KLEIN_TEXT
+from models.text.qwen3 import Qwen3Encoder
 from models.text.tokenizers import Tokens
 from tests.fixtures.tiny_models import NUM_LAYERS, tiny_text_encoder
 
@@ -34,6 +37,29 @@ def test_features_equal_the_hidden_states_of_transformers(folder: Path, out_laye
     assert encoder.num_layers == max(out_layers)
     assert encoder.num_features == expected.shape[-1]
     torch.testing.assert_close(encoder(TOKENS), expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("hidden_size", "intermediate_size", "is_tied", "count"),
+    [(2560, 9728, True, 3_114_088_192), (4096, 12288, False, 5_831_883_520)],
+)
+def test_published_encoders_keep_the_layers_that_klein_reads(
+    hidden_size: int, intermediate_size: int, is_tied: bool, count: int
+) -> None:
+    config = Qwen3Config(
+        vocab_size=151_936,
+        hidden_size=hidden_size,
+        intermediate_size=intermediate_size,
+        num_hidden_layers=36,
+        num_attention_heads=32,
+        num_key_value_heads=8,
+        head_dim=128,
+        tie_word_embeddings=is_tied,
+    )
+    with torch.device("meta"):
+        encoder = Qwen3Encoder(config, KLEIN_TEXT.out_layers)
+    assert sum(parameter.numel() for parameter in encoder.parameters()) == count
+    assert encoder.num_features == {2560: KLEIN_4B, 4096: KLEIN_9B}[hidden_size].context_in_dim
 
 
 @torch.no_grad()
