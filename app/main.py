@@ -18,7 +18,7 @@ from app.core.clock import Clock, SystemClock
 from app.core.config import Settings
 from app.core.logging import configure_logging
 from app.lifespan import check_schema, lifespan_of
-from app.middleware import AccessLog, BodyLimit, RequestId
+from app.middleware import AccessLog, BodyLimit, RequestId, RequestMetrics
 
 PLAYGROUND = Path(__file__).parent / "playground"
 GRACE_S = 5
@@ -57,6 +57,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     errors.install(app)
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, max_bytes=settings.gateway.max_body_bytes)
+    app.add_middleware(RequestMetrics)
     app.add_middleware(AccessLog)
     app.add_middleware(RequestId)
     return app
@@ -64,6 +65,8 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
 
 def serve(settings: Settings, *, listener: socket.socket | None = None) -> None:
     """Run a gateway until a signal ends it. Raises StartupError, before anything listens, on an old schema."""
+    if listener is not None:
+        settings = _listening_on(settings, listener)
     configure_logging(settings.log)
     asyncio.run(check_schema(settings))
     config = uvicorn.Config(
@@ -79,6 +82,12 @@ def serve(settings: Settings, *, listener: socket.socket | None = None) -> None:
         lifespan="on",
     )
     uvicorn.Server(config).run(None if listener is None else [listener])
+
+
+def _listening_on(settings: Settings, listener: socket.socket) -> Settings:
+    """The same settings with the address that the socket really has: links in answers may need it."""
+    host, port = listener.getsockname()[:2]
+    return settings.model_copy(update={"gateway": settings.gateway.model_copy(update={"host": host, "port": port})})
 
 
 def _add_playground(app: FastAPI) -> None:

@@ -1,4 +1,4 @@
-"""What surrounds every request, as plain ASGI: an id, a line in the log, and a limit on the body."""
+"""What surrounds every request, as plain ASGI: an id, a line in the log, two metrics and a limit on the body."""
 
 import asyncio
 import re
@@ -11,11 +11,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.errors import PayloadTooLarge
 from app.core.ids import new_request_id
+from app.core.metrics import HTTP_REQUESTS, HTTP_SECONDS
 
 REQUEST_ID_HEADER = "x-request-id"
 SYSTEM_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
 """Asked by machines, every few seconds: nothing to write home about."""
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+NO_ROUTE = "none"
 
 DRAIN_S = 10.0
 DRAIN_BYTES = 256 << 20
@@ -46,6 +49,19 @@ class RequestId:
             await self._app(scope, receive, send_with_id)
 
 
+class _Answer:
+    """Sends an answer on and remembers its status; 500 when none is ever sent."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = 500
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        await self._send(message)
+
+
 class AccessLog:
     """One line a request: method, path, status, milliseconds. Never the query: it may hold a signature."""
 
@@ -57,20 +73,33 @@ class AccessLog:
             await self._app(scope, receive, send)
             return
         started_s = time.perf_counter()
-        status = 500
-
-        async def send_and_note(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
+        answer = _Answer(send)
         try:
-            await self._app(scope, receive, send_and_note)
+            await self._app(scope, receive, answer.send)
         finally:
             duration_ms = round((time.perf_counter() - started_s) * 1000, 1)
             note = log.debug if scope["path"] in SYSTEM_PATHS else log.info
-            note("request", method=scope["method"], path=scope["path"], status=status, duration_ms=duration_ms)
+            note("request", method=scope["method"], path=scope["path"], status=answer.status, duration_ms=duration_ms)
+
+
+class RequestMetrics:
+    """Counts and times requests by route template: a path with an id in it would be a label of its own each time."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started_s = time.perf_counter()
+        answer = _Answer(send)
+        try:
+            await self._app(scope, receive, answer.send)
+        finally:
+            route = getattr(scope.get("route"), "path", NO_ROUTE)
+            HTTP_REQUESTS.labels(route, answer.status).inc()
+            HTTP_SECONDS.labels(route).observe(time.perf_counter() - started_s)
 
 
 class BodyLimit:

@@ -4,9 +4,11 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.core.claims import queue_loads
 from app.core.errors import Unavailable
-from app.dependencies import Parts
-from app.generations.repository import is_any_worker_ready
+from app.core.metrics import QUEUED, QUEUED_SECONDS
+from app.dependencies import Gateway, Parts
+from app.generations.repository import is_any_worker_ready, pools
 
 RETRY_S = 1.0
 
@@ -41,6 +43,17 @@ async def readyz(parts: Parts) -> dict[str, str]:
     return {"status": "ready"}
 
 
-async def metrics() -> Response:
-    """Prometheus's text format."""
+async def metrics(parts: Parts) -> Response:
+    """Prometheus's text format. What is queued is counted at each look."""
+    await _count_queued(parts)
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _count_queued(parts: Gateway) -> None:
+    QUEUED.clear()
+    QUEUED_SECONDS.clear()
+    async with parts.database.read() as session:
+        for pool in await pools(session):
+            for priority, load in (await queue_loads(session, pool)).items():
+                QUEUED.labels(pool, priority).set(load.num_queued)
+                QUEUED_SECONDS.labels(pool, priority).set(load.expected_s)

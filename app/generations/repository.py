@@ -51,6 +51,11 @@ async def num_queued(session: AsyncSession, pool: str, priority: int, at_most: i
     return await session.scalar(select(func.count()).select_from(queued.limit(at_most).subquery())) or 0
 
 
+async def pools(session: AsyncSession) -> list[str]:
+    """Every pool that has registered a network."""
+    return list((await session.scalars(select(Registration.pool).distinct())).all())
+
+
 async def available_micro(session: AsyncSession, account_id: str) -> int:
     """What the account may still spend."""
     available = await session.scalar(select(Account.posted_micro - Account.held_micro).where(Account.id == account_id))

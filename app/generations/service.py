@@ -1,4 +1,4 @@
-"""Submit: price, look at the queue, reserve, insert. One transaction, which the caller of this module commits."""
+"""Submit: price, look at the queue, reserve, insert, in one transaction; then ring. Whoever calls this answers after it."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,6 +9,7 @@ from app.core.db.tables.generation import Generation
 from app.core.db.tables.task import Task
 from app.core.errors import InsufficientCredits, ModelUnavailable, QueueFull
 from app.core.ids import new_id
+from app.core.metrics import GENERATIONS_SUBMITTED
 from app.core.spec import GenerationSpec
 from app.core.states import GenerationState
 from app.dependencies import Gateway, Work
@@ -39,8 +40,15 @@ class Submitted:
     price: Price
 
 
-async def submit(parts: Gateway, work: Work, order: Order) -> Submitted:
+async def submit(parts: Gateway, order: Order) -> Submitted:
     """Queue one image. Raises ModelUnavailable, QueueFull or InsufficientCredits, and then nothing has happened."""
+    async with parts.work() as work:
+        submitted = await _insert(parts, work, order)
+    GENERATIONS_SUBMITTED.labels(order.spec.model).inc()
+    return submitted
+
+
+async def _insert(parts: Gateway, work: Work, order: Order) -> Submitted:
     now = parts.clock.utc_now()
     pool = await _pool_with_room(parts, work, order.spec)
     cost = price(order.spec, parts.price_book)

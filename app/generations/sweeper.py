@@ -12,6 +12,8 @@ from app.core import claims, leader, retention
 from app.core.claims import SweepReport
 from app.core.ids import new_id
 from app.core.ledger import LedgerBroken
+from app.core.metrics import SWEPT
+from app.core.states import GenerationState
 from app.dependencies import Gateway
 
 LOCK = "sweeper"
@@ -65,7 +67,7 @@ class Sweeper:
             report = await claims.sweep(work.session, now, self._parts.settings.queue.max_failures)
             for pool in report.pools:
                 work.ring(pool)
-        _log(report)
+        _tell(report)
 
     async def _expire(self) -> None:
         """Delete the objects first: a crash in between repeats the deletion, and leaves no picture without a row."""
@@ -82,8 +84,11 @@ class Sweeper:
         log.info("tasks expired", tasks=len(expired))
 
 
-def _log(report: SweepReport) -> None:
+def _tell(report: SweepReport) -> None:
+    """Put into log and metrics what was changed."""
     for generation_id in report.requeued:
+        SWEPT.labels(GenerationState.QUEUED).inc()
         log.warning("lease lost, queued again", generation_id=generation_id)
     for settled in report.settled:
+        SWEPT.labels(settled.state).inc()
         log.warning("settled by the sweeper", generation_id=settled.generation_id, state=settled.state)

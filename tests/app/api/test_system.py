@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.fixtures.api import Api, RunApi
+from tests.fixtures.api import Api, Customer, RunApi
 
 pytestmark = pytest.mark.anyio
 
@@ -35,6 +35,27 @@ async def test_metrics_are_prometheus_text(api: Api) -> None:
     answer = await api.http.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
     assert "python_info" in answer.text
+
+
+async def test_requests_submits_and_the_queue_are_counted(api: Api, ann: Customer) -> None:
+    def value(name: str, text: str) -> float:
+        return next((float(line.split()[-1]) for line in text.splitlines() if line.startswith(name)), 0.0)
+
+    submitted = 'darkroom_generations_submitted_total{model="flux-nano"}'
+    polls = 'darkroom_http_requests_total{route="/v1/get_result",status="404"}'
+    lost = 'darkroom_http_requests_total{route="none",status="404"}'
+    before = (await api.http.get("/metrics")).text
+    await ann.submit()
+    await ann.submit()
+    await api.claim()
+    await api.http.get("/v1/get_result?id=x")
+    await api.http.get("/no/such/route")
+    after = (await api.http.get("/metrics")).text
+    assert value(submitted, after) == value(submitted, before) + 2
+    assert value(polls, after) == value(polls, before) + 1
+    assert value(lost, after) == value(lost, before) + 1
+    assert value('darkroom_queue_generations{pool="default",priority="0"}', after) == 1
+    assert 'route="/v1/flux-nano",status="200"' in after
 
 
 async def test_the_root_leads_to_the_playground(api: Api) -> None:
