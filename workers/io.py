@@ -14,7 +14,7 @@ import structlog
 from app.core.clock import Clock
 from app.core.events.base import Cancel, Progress, Ring
 from app.core.logging import bind
-from app.core.work.base import RegistrationRecord, WorkerRecord
+from app.core.registry import RegistrationRecord, WorkerRecord
 from workers.claiming import Claiming
 from workers.engine.events import Began, Expired, Failed, Finished, Stepped
 from workers.engine.row import RowKey

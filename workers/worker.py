@@ -17,8 +17,8 @@ from app.core.dispatch.sql import PollingDoorbell
 from app.core.events.base import EventBus
 from app.core.events.local import LocalEventClient, events_socket_path
 from app.core.ids import new_id
+from app.core.registry import WorkerRecord
 from app.core.storage.local import LocalObjectStore
-from app.core.work.base import WorkerRecord
 from app.core.work.sql import SqlWorkPort
 from workers.engine.conditioning import PromptCache
 from workers.engine.engine import Engine

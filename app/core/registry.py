@@ -1,6 +1,7 @@
 """Which workers are alive and which networks each pool can run."""
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select, update
@@ -8,9 +9,27 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.db.tables.worker import Registration, Worker
 from app.core.db.upsert import upsert
-from app.core.work.base import RegistrationRecord, WorkerRecord
 
 FORGET_WORKERS_AFTER_S = 3600.0
+
+
+@dataclass(frozen=True)
+class WorkerRecord:
+    """A worker process as others see it."""
+
+    id: str
+    pool: str
+    host: str
+    pid: int
+    started_at: datetime
+
+
+@dataclass(frozen=True)
+class RegistrationRecord:
+    """Weights that a pool can run."""
+
+    network: str
+    revision: str
 
 
 async def register(

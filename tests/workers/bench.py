@@ -11,9 +11,9 @@ from app.core.db.engine import Database
 from app.core.db.tables.generation import Generation
 from app.core.dispatch.sql import PollingDoorbell
 from app.core.events.base import Event
+from app.core.registry import WorkerRecord
 from app.core.spec import GenerationSpec
 from app.core.storage.memory import MemoryObjectStore
-from app.core.work.base import WorkerRecord
 from app.core.work.sql import SqlWorkPort
 from tests.fixtures.accounts import EPOCH, NETWORK, POOL
 from tests.workers.engine.fake_network import FakeNetwork

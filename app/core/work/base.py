@@ -1,30 +1,11 @@
 """WorkPort: all that a worker may do to state. SQL is its first implementation; HTTP may follow."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from app.core.claims import Claim, Delivered, Failed, Held, Place, RenewResult
-
-
-@dataclass(frozen=True)
-class WorkerRecord:
-    """A worker process as others see it."""
-
-    id: str
-    pool: str
-    host: str
-    pid: int
-    started_at: datetime
-
-
-@dataclass(frozen=True)
-class RegistrationRecord:
-    """Weights that a pool can run."""
-
-    network: str
-    revision: str
+from app.core.registry import RegistrationRecord, WorkerRecord
 
 
 class WorkPort(Protocol):

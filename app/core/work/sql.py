@@ -8,7 +8,7 @@ from app.core.claims import Claim, Delivered, Failed, Held, Place, RenewResult
 from app.core.clock import Clock
 from app.core.config import QueueSettings
 from app.core.db.engine import Database
-from app.core.work.base import RegistrationRecord, WorkerRecord
+from app.core.registry import RegistrationRecord, WorkerRecord
 
 
 class SqlWorkPort:

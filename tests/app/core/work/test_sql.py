@@ -11,7 +11,8 @@ from app.core.clock import ManualClock
 from app.core.config import QueueSettings
 from app.core.db.engine import Database
 from app.core.db.tables.worker import Registration, Worker
-from app.core.work.base import RegistrationRecord, WorkerRecord, WorkPort
+from app.core.registry import RegistrationRecord, WorkerRecord
+from app.core.work.base import WorkPort
 from app.core.work.sql import SqlWorkPort
 from tests.fixtures.accounts import NETWORK, POOL, MakeAccount, Submit
 
