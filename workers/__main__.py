@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from app.core.config import set_default_variable
 from app.core.parent_pipe import exit_with_parent
 
 
@@ -11,6 +12,8 @@ def main() -> None:
     arguments = _arguments()
     if arguments.parent_pipe is not None:
         exit_with_parent(arguments.parent_pipe)
+    # OpenMP threads that spin while they wait are ten times slower once another process wants a core; torch reads this once.
+    set_default_variable("OMP_WAIT_POLICY", "PASSIVE")
     # Here, because importing torch takes seconds, in which the parent may die.
     from workers.process import run
 

@@ -203,6 +203,11 @@ def load_settings(**overrides: Any) -> Settings:
         raise ConfigurationError(f"{error} (lists and objects are written as JSON)") from None
 
 
+def set_default_variable(name: str, value: str) -> None:
+    """Set a variable that a library reads when it is loaded, unless the operator has set it."""
+    os.environ.setdefault(name, value)
+
+
 def setting_names() -> dict[str, str]:
     """Every variable and its field: DARKROOM_GATEWAY__PORT -> gateway.port."""
     names: dict[str, str] = {}
