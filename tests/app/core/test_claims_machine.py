@@ -239,6 +239,14 @@ class ClaimsMachine(RuleBasedStateMachine):
         for row in self.rows.values():
             self._expect_sweep(row)
 
+    @precondition(lambda self: any(self.owned(claim) for claim in self.claims))
+    @rule()
+    def make_zombies(self) -> None:
+        """Every worker freezes for longer than its lease, and others take over."""
+        self.wait(LEASE_S)
+        self.sweep()
+        self.claim(3)
+
     @rule(amount=st.integers(-5, 5))
     def adjust(self, amount: int) -> None:
         def work(session: AsyncSession) -> Awaitable[None]:
@@ -252,15 +260,14 @@ class ClaimsMachine(RuleBasedStateMachine):
         self.posted += amount
 
     @precondition(lambda self: any(self.owned(claim) for claim in self.claims))
-    @rule(data=st.data(), survived=st.integers(1, 5))
+    @rule(data=st.data(), survived=st.integers(1, 6))
     def crash_while_delivering(self, data: st.DataObject, survived: int) -> None:
-        """Die before the n-th statement of the settle: nothing of it may remain. It has more than five."""
+        """Die after the n-th statement of the settle, or just before its commit: nothing of it may remain."""
         claim = data.draw(st.sampled_from([claim for claim in self.claims if self.owned(claim)]))
         self._crash_after(survived, lambda session: self._deliver(session, claim))
 
-    @rule(survived=st.integers(1, 4))
+    @rule(survived=st.integers(1, 9))
     def crash_while_submitting(self, survived: int) -> None:
-        """As above; refused credits may come first."""
         if self.posted - self.held >= 1:
             self._crash_after(
                 survived,
@@ -320,10 +327,14 @@ class ClaimsMachine(RuleBasedStateMachine):
             if num_left < 0:
                 raise Crash
 
+        async def die_before_the_commit(session: AsyncSession) -> None:
+            await work(session)
+            raise Crash
+
         event.listen(engine, "before_cursor_execute", count)
         try:
             with pytest.raises(Crash):
-                self.write(work)
+                self.write(die_before_the_commit)
         finally:
             event.remove(engine, "before_cursor_execute", count)
 
