@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from models.errors import UnsupportedSize
 from models.pipeline import Components, load_components, render
 from tests.fixtures.tiny_models import tiny_klein_folder
-from tests.workers.engine.fake_network import request
+from tests.workers.engine.fake_network import request as asked_for
 from workers.engine.conditioning import PromptCache
 from workers.engine.engine import Engine
 from workers.engine.events import EngineEvent, Failed, Finished
@@ -17,9 +18,9 @@ from workers.engine.row import Request
 from workers.engine.scheduler import Scheduler
 
 
-@pytest.fixture(scope="module")
-def components(tmp_path_factory: pytest.TempPathFactory) -> Components:
-    return load_components(tiny_klein_folder(tmp_path_factory.mktemp("networks") / "tiny"))
+@pytest.fixture(scope="module", params=[torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+def components(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Components:
+    return load_components(tiny_klein_folder(tmp_path_factory.mktemp("networks") / "tiny"), dtype=request.param)
 
 
 def run(components: Components, *requests: Request) -> list[EngineEvent]:
@@ -53,12 +54,12 @@ def rendered(components: Components, asked: Request) -> np.ndarray:
 
 
 ASKED = [
-    request("plain", network="tiny", guidance=1.0),
-    request("guided", "a rocket over the sea", network="tiny", guidance=3.0, seed=11, num_steps=3),
+    asked_for("plain", network="tiny", guidance=1.0),
+    asked_for("guided", "a rocket over the sea", network="tiny", guidance=3.0, seed=11, num_steps=3),
     request(
         "wide", "one green sailboat", network="tiny", guidance=4.0, negative_prompt="mushrooms", width=96, height=48
     ),
-    request("again", "two white mushrooms", network="tiny", guidance=3.0, seed=2**63 - 1, num_steps=5),
+    asked_for("again", "two white mushrooms", network="tiny", guidance=3.0, seed=2**63 - 1, num_steps=5),
 ]
 
 
@@ -84,7 +85,7 @@ def test_the_prompt_the_negative_prompt_and_the_guidance_are_seen(components: Co
 
 
 def test_a_size_that_the_network_cannot_make_fails_alone(components: Components) -> None:
-    events = run(components, ASKED[0], request("odd", network="tiny", width=63))
+    events = run(components, ASKED[0], asked_for("odd", network="tiny", width=63))
     (failed,) = [event for event in events if isinstance(event, Failed)]
     assert isinstance(failed.error, UnsupportedSize)
     assert list(images(events)) == ["plain"]
