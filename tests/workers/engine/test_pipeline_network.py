@@ -56,7 +56,7 @@ def rendered(components: Components, asked: Request) -> np.ndarray:
 ASKED = [
     asked_for("plain", network="tiny", guidance=1.0),
     asked_for("guided", "a rocket over the sea", network="tiny", guidance=3.0, seed=11, num_steps=3),
-    request(
+    asked_for(
         "wide", "one green sailboat", network="tiny", guidance=4.0, negative_prompt="mushrooms", width=96, height=48
     ),
     asked_for("again", "two white mushrooms", network="tiny", guidance=3.0, seed=2**63 - 1, num_steps=5),
