@@ -132,8 +132,14 @@ async def test_workers_zombies_sweeps_and_cancels_at_once(
             async with database.write() as session:
                 await claims.sweep(session, now[0], MAX_FAILURES)
 
+    async def audit(database: Database) -> None:
+        """The audit reads one moment, so that what happens meanwhile never looks like a breach."""
+        for _ in range(NUM_JOBS // 4):
+            async with database.read() as session:
+                assert await ledger.verify(session) == []
+
     *workers, last = connections
-    await asyncio.gather(*(work(f"w{i}", one) for i, one in enumerate(workers)), sweep(last))
+    await asyncio.gather(*(work(f"w{i}", one) for i, one in enumerate(workers)), sweep(last), audit(last))
     async with last.write() as session:
         await claims.sweep(session, now[0] + timedelta(days=1), MAX_FAILURES)
     await check_the_end(last, account_id, NUM_JOBS * PRICE_MICRO)
