@@ -1,8 +1,8 @@
 """Claims, leases, settles and sweeps: every change of a generation's state, as SQL that both databases run.
 
-All of it happens inside the caller's writing transaction. A worker owns a generation while (id, attempt, running) is still true;
-each of its writes is fenced on that, so a zombie changes nothing. On PostgreSQL rows are picked FOR UPDATE SKIP LOCKED, on SQLite
-the transaction itself excludes other writers. app.core.ledger moves the money, in the same transaction.
+All of it happens inside the caller's writing transaction. A worker owns a generation while (id, attempt, running) is still
+true; each of its writes is fenced on that, so a zombie changes nothing. On PostgreSQL rows are picked FOR UPDATE SKIP LOCKED,
+on SQLite the transaction itself excludes other writers. app.core.ledger moves the money, in the same transaction.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -118,8 +118,9 @@ async def claim(
 ) -> list[Claim]:
     """Take the best queued rows: lowest priority first, then the longest queued.
 
-    With ahead_of, only rows that come before that place, the shortest first: what a worker with a full window still takes.
-    Rows of a newer spec are left for a newer worker. One that cannot be read ends here, or it would block the queue for ever.
+    With ahead_of, only rows that come before that place, the shortest first: what a worker with a full window still
+    takes. Rows of a newer spec are left for a newer worker. One that cannot be read ends here, or it would block the
+    queue for ever.
     """
     order = (Generation.queued_at,) if ahead_of is None else (Generation.expected_s, Generation.queued_at)
     best = (
@@ -199,7 +200,7 @@ async def hand_back(session: AsyncSession, held: Sequence[Held], now: datetime) 
 async def settle_delivered(
     session: AsyncSession, generation_id: str, attempt: int, delivered: Delivered, now: datetime
 ) -> bool:
-    """The picture is there: ready, and charged its price. False: the row is no longer this attempt's; nothing was written.
+    """The picture is there: ready, and charged its price. False: the row is not this attempt's; nothing was written.
 
     True again when this very picture was settled before: a worker whose answer got lost asks once more.
     """

@@ -1,6 +1,6 @@
-"""Settings: what an operator can choose, from DARKROOM_ variables and arguments. The only file that reads the environment.
+"""Settings: what an operator can choose, from DARKROOM_ variables and arguments.
 
-Nested names join with two underscores: DARKROOM_GATEWAY__PORT. Each field's docstring is its row in docs/settings.md.
+The only file that reads the environment. Nested names join with two underscores: DARKROOM_GATEWAY__PORT. Each field's docstring is its row in docs/settings.md.
 """
 
 import difflib
@@ -51,7 +51,8 @@ class DatabaseSettings(Group):
     """Where state and money live."""
 
     url: str = ""
-    """SQLAlchemy address of PostgreSQL (`postgresql://user:password@host/name`) or SQLite; empty: darkroom.sqlite3 in the data directory."""
+    """SQLAlchemy address of PostgreSQL (`postgresql://user:password@host/name`) or SQLite;
+    empty: darkroom.sqlite3 in the data directory."""
 
     @field_validator("url")
     @classmethod
@@ -166,11 +167,13 @@ class Settings(BaseSettings):
     data_dir: AbsolutePath = Field(default_factory=_default_data_dir)
     """Folder of everything that an embedded service keeps; default ~/.darkroom."""
     public_url: str | None = Field(default=None, pattern=r"^https?://[^/]+(/.*)?$")
-    """Address that clients reach the service at, for links in answers; empty: from trusted proxies' headers or the listening address."""
+    """Address that clients reach the service at, for links in answers;
+    empty: from trusted proxies' headers or the listening address."""
     aliases: dict[str, str] = {}
     """Public names that run on another's weights, as a JSON object: `{"flux-2-pro": "flux-nano"}`."""
     models_dir: AbsolutePath = Field(default_factory=_default_models_dir)
-    """Folder of imported weights, one folder a network; default models in the data directory. Bundled weights are always found."""
+    """Folder of imported weights, one folder a network; default models in the data directory.
+    Bundled weights are always found."""
     database: DatabaseSettings = DatabaseSettings()
     gateway: GatewaySettings = GatewaySettings()
     queue: QueueSettings = QueueSettings()

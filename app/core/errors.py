@@ -1,4 +1,4 @@
-"""Everything that can go wrong for a caller: one tree, each class with a stable code, a status and whether a retry may help.
+"""Everything that can go wrong for a caller: each class has a stable code, a status and whether a retry may help.
 
 ServiceError
 ├── NotAuthenticated 403, NotPermitted 403, NotFound 404, Conflict 409
@@ -6,8 +6,8 @@ ServiceError
 ├── InsufficientCredits 402, TooManyActive 429, RateLimited 429
 └── Unavailable 503: ModelUnavailable, QueueFull
 
-How an error looks on the wire is its dialect's business (app.api). ConfigurationError stands beside the tree: it stops a process
-before it serves anybody.
+How an error looks on the wire is its dialect's business (app.api). ConfigurationError stands beside the tree: it stops a
+process before it serves anybody.
 """
 
 from http import HTTPStatus

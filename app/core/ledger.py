@@ -1,8 +1,8 @@
 """The ledger: reserve, settle and credit, in integer micro-credits, inside the caller's transaction. It never commits.
 
-Double entry: an account's credits lie in customer:<id>:available and customer:<id>:held. Reserving moves the price from the first
-to the second; settling moves what was captured to revenue and the rest back. The account row mirrors both sums, and its guarded
-updates are what keeps a balance from being spent twice. `verify` comes from app.core.audit.
+Double entry: an account's credits lie in customer:<id>:available and customer:<id>:held. Reserving moves the price from the
+first to the second; settling moves what was captured to revenue and the rest back. The account row mirrors both sums, and
+its guarded updates are what keeps a balance from being spent twice. `verify` comes from app.core.audit.
 """
 
 from collections.abc import Iterable

@@ -6,9 +6,9 @@
 import logging
 import re
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -93,9 +93,9 @@ def _clean(name: str, value: Any) -> Any:
     if isinstance(value, str):
         return redact_text(value)
     if isinstance(value, Mapping):
-        return {key: _clean(str(key), item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] (log values may be anything)
+        return {key: _clean(str(key), item) for key, item in cast(Mapping[object, object], value).items()}
     if isinstance(value, list | tuple):
-        return [_clean(name, item) for item in value]  # pyright: ignore[reportUnknownVariableType] (log values may be anything)
+        return [_clean(name, item) for item in cast(Sequence[object], value)]
     if isinstance(value, bytes):
         return redact_text(value.decode(errors="replace"))
     return value

@@ -1,4 +1,4 @@
-"""What happens to tasks whose time is over: their pictures are deleted and their rows emptied; the ledger keeps its history."""
+"""Tasks whose time is over: their pictures are deleted and their rows emptied; the ledger keeps its history."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

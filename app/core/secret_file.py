@@ -1,4 +1,4 @@
-"""The server's secrets: from settings, else from secrets.json in the data directory, which the first process to come makes."""
+"""The server's secrets: from settings, else from secrets.json in the data directory, made by the first to come."""
 
 import hashlib
 import json

@@ -28,7 +28,7 @@ _WITHOUT_A_PICTURE = (
 
 
 def task_state(states: Collection[str]) -> GenerationState:
-    """A task waits while all wait, is ready once all are final and at least one has a picture, else says why it has none."""
+    """Queued while all are; once all are final, ready if at least one has a picture, else why there is none."""
     found = {GenerationState(state) for state in states}
     if not found:
         raise ValueError("a task has at least one generation")

@@ -1,7 +1,8 @@
-"""Connections: reading sessions that see one snapshot, writing sessions that commit on exit, the same on both databases.
+"""Connections: reading sessions see one snapshot, writing sessions commit on exit, the same on both databases.
 
-SQLite runs in WAL with synchronous=FULL. A write begins with BEGIN IMMEDIATE and waits for its turn in this process first, because
-SQLite's own busy wait is unfair. PostgreSQL writes at READ COMMITTED with guarded updates and reads at REPEATABLE READ.
+SQLite runs in WAL with synchronous=FULL. A write begins with BEGIN IMMEDIATE and waits for its turn in this process first,
+because SQLite's own busy wait is unfair. PostgreSQL writes at READ COMMITTED with guarded updates and reads at
+REPEATABLE READ.
 """
 
 import asyncio

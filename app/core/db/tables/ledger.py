@@ -25,7 +25,7 @@ def held_account(account_id: str) -> str:
 
 
 class LedgerTransaction(Base):
-    """Why credits moved. A generation has one reserve and at most one settle; other kinds name a reference of their own."""
+    """Why credits moved. A generation has one reserve and at most one settle; other kinds may name a reference."""
 
     __tablename__ = "ledger_transaction"
     __table_args__ = (

@@ -10,7 +10,10 @@ from app.core.db.base import ID, Base, UtcDateTime
 
 
 class Task(Base):
-    """`model` is the public name, `network` what ran. After `expires_at` it reads as not found; `expired_at` says it was emptied."""
+    """`model` is the public name, `network` what ran.
+
+    After `expires_at` it reads as not found; `expired_at` says when it was emptied.
+    """
 
     __tablename__ = "task"
     __table_args__ = (
