@@ -21,7 +21,6 @@ def gateway(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.", min=0, max=65535)] = None,
     data_dir: DataDir = None,
-    public_url: Annotated[str | None, FROM_UP] = None,
     await_worker: Annotated[bool, FROM_UP] = False,
     listen_fd: Annotated[int | None, FROM_UP] = None,
     parent_pipe: Annotated[int | None, FROM_UP] = None,
@@ -34,7 +33,7 @@ def gateway(
     from app.main import serve
 
     chosen = given(host=host, port=port, await_worker=await_worker or None)
-    settings = load_settings(**given(data_dir=data_dir, public_url=public_url), gateway=chosen)
+    settings = load_settings(**given(data_dir=data_dir), gateway=chosen)
     try:
         serve(settings, listener=None if listen_fd is None else socket.socket(fileno=listen_fd))
     except StartupError as error:
@@ -50,10 +49,11 @@ def worker(data_dir: DataDir = None) -> NoReturn:
     os.execv(sys.executable, arguments)
 
 
-def gateway_argv(data_dir: Path, listen_fd: int, parent_pipe: int, public_url: str) -> tuple[str, ...]:
+def gateway_argv(data_dir: Path, host: str, listener: socket.socket, parent_pipe: int) -> tuple[str, ...]:
     """The gateway as a child of `up`, on a socket that `up` listens on."""
-    own = ("gateway", "--data-dir", str(data_dir), "--public-url", public_url, "--await-worker")
-    inherited = ("--listen-fd", str(listen_fd), "--parent-pipe", str(parent_pipe))
+    port = listener.getsockname()[1]
+    own = ("gateway", "--data-dir", str(data_dir), "--host", host, "--port", str(port), "--await-worker")
+    inherited = ("--listen-fd", str(listener.fileno()), "--parent-pipe", str(parent_pipe))
     return (sys.executable, "-m", "app.cli", *own, *inherited)
 
 

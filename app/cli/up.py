@@ -41,7 +41,7 @@ def up(
         bring_up_to_date(settings.database.url)
         key = asyncio.run(ensure_local_key(settings, SystemClock()))
         url = own_url(listener)
-        if settings.public_url is None and not bound_address(listener).is_loopback:
+        if not (settings.public_url or settings.gateway.trusted_proxies or bound_address(listener).is_loopback):
             say(f"Links in answers will begin with {url}; set DARKROOM_PUBLIC_URL to the address that clients use.")
         with files.announced(settings.data_dir, url):
             asyncio.run(supervise(settings, listener, url, key))
@@ -50,22 +50,9 @@ def up(
 async def supervise(settings: Settings, listener: socket.socket, url: str, key: str) -> None:
     """Runs both children until a signal or their own failure ends them."""
     keep_to_own_packages()
-    death_notice, life_line = (
-        os.pipe()
-    )  # this process alone holds life_line: its end closes it, and the children see that
-    gateway = Command(
-        "gateway",
-        gateway_argv(settings.data_dir, listener.fileno(), death_notice, settings.public_url or url),
-        (listener.fileno(), death_notice),
-        stop_within_s=EXIT_GRACE_S,
-    )
-    worker = Command(
-        "worker",
-        worker_argv(settings.data_dir, death_notice),
-        (death_notice,),
-        stop_within_s=settings.worker.drain_s + EXIT_GRACE_S,
-    )
-    supervisor = Supervisor([worker, gateway], say=say, new_policy=RestartPolicy)
+    # This process alone holds the writing end, so its end, of whatever kind, closes it; the children read and see that.
+    parent_pipe, life_line = os.pipe()
+    supervisor = Supervisor(children(settings, listener, parent_pipe), say=say, new_policy=RestartPolicy)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, supervisor.stop)
@@ -75,7 +62,24 @@ async def supervise(settings: Settings, listener: socket.socket, url: str, key: 
     finally:
         announcing.cancel()
         os.close(life_line)
-        os.close(death_notice)
+        os.close(parent_pipe)
+
+
+def children(settings: Settings, listener: socket.socket, parent_pipe: int) -> tuple[Command, Command]:
+    """In the order in which they end: polls are answered until the worker has finished."""
+    worker = Command(
+        "worker",
+        worker_argv(settings.data_dir, parent_pipe),
+        (parent_pipe,),
+        stop_within_s=settings.worker.drain_s + EXIT_GRACE_S,
+    )
+    gateway = Command(
+        "gateway",
+        gateway_argv(settings.data_dir, settings.gateway.host, listener, parent_pipe),
+        (listener.fileno(), parent_pipe),
+        stop_within_s=EXIT_GRACE_S,
+    )
+    return worker, gateway
 
 
 async def announce(settings: Settings, url: str, key: str) -> None:

@@ -1,4 +1,4 @@
-"""Clients that keep submitting, whatever happens to the service, and remember what they were told."""
+"""Clients that keep at it, whatever happens to the service, and remember what they were told."""
 
 import threading
 from typing import Any
@@ -11,14 +11,14 @@ from tests.e2e.running_service import RunningService
 class Storm:
     """Submits from several threads for as long as the `with` block runs."""
 
-    def __init__(self, service: RunningService, num_clients: int, *, pause_s: float = 0.0, **body: Any) -> None:
-        self._service = service
-        self._body = body
-        self._pause_s = pause_s
-        self._over = threading.Event()
+    def __init__(self, service: RunningService, num_clients: int, *, pause_s: float, **body: Any) -> None:
+        self.service = service
+        self.body = body
+        self.pause_s = pause_s
+        self.over = threading.Event()
         self.answered: list[dict[str, Any]] = []
         self.unanswered = 0
-        self._threads = [threading.Thread(target=self._submit_until_over) for _ in range(num_clients)]
+        self._threads = [threading.Thread(target=self._until_over) for _ in range(num_clients)]
 
     def __enter__(self) -> "Storm":
         for thread in self._threads:
@@ -26,14 +26,34 @@ class Storm:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
+        self.over.set()
         for thread in self._threads:
             thread.join()
 
-    def _submit_until_over(self) -> None:
-        while not self._over.is_set():
+    def _until_over(self) -> None:
+        while not self.over.is_set():
             try:
-                self.answered.append(self._service.submit(**self._body))
+                task = self.service.submit(**self.body)
             except httpx.TransportError:
                 self.unanswered += 1
-            self._over.wait(self._pause_s)
+            else:
+                self.answered.append(task)
+                self.wait_for(task)
+            self.over.wait(self.pause_s)
+
+    def wait_for(self, task: dict[str, Any]) -> None:
+        """Nobody waits in a storm."""
+
+
+class PatientStorm(Storm):
+    """Each client waits for its picture before it orders the next, so that the queue stays short."""
+
+    def wait_for(self, task: dict[str, Any]) -> None:
+        while not self.over.wait(self.pause_s):
+            try:
+                body = self.service.poll(task)
+            except httpx.TransportError:
+                continue
+            assert body["status"] in {"Pending", "Ready"}, body
+            if body["status"] == "Ready":
+                return
