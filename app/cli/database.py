@@ -1,8 +1,8 @@
 """`darkroom db upgrade`, and how the other commands reach the database."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,14 +24,15 @@ def upgrade_schema(data_dir: DataDir = None) -> None:
     """Bring the schema up to date. Stop gateways of an older version first."""
     url = load_settings(**given(data_dir=data_dir)).database.url
     bring_up_to_date(url)
-    say(f"{make_url(url).render_as_string(hide_password=True)} is up to date")
+    say(f"{without_password(url)} is up to date")
 
 
 def bring_up_to_date(url: str) -> None:
     """Applies the missing migrations. Their tool is loaded here, because it takes longer than most commands and gateways run."""
     from app.core.db.migrate import upgrade
 
-    upgrade(url)
+    with reached(url):
+        upgrade(url)
 
 
 def on_database(settings: Settings, action: Callable[[Database], Awaitable[Result]]) -> Result:
@@ -52,8 +53,23 @@ async def opened(settings: Settings) -> AsyncGenerator[Database]:
     """The database, if its schema is this version's."""
     database = Database.open(settings.database.url)
     try:
-        if not await schema_is_current(database):
+        with reached(settings.database.url):
+            is_current = await schema_is_current(database)
+        if not is_current:
             raise CommandError("the database's schema is not this version's; run `darkroom db upgrade`")
         yield database
     finally:
         await database.close()
+
+
+@contextmanager
+def reached(url: str) -> Generator[None]:
+    """Says which database could not be reached."""
+    try:
+        yield
+    except OSError as error:
+        raise CommandError(f"cannot reach the database {without_password(url)}: {error}") from error
+
+
+def without_password(url: str) -> str:
+    return make_url(url).render_as_string(hide_password=True)

@@ -63,7 +63,7 @@ class RunningService:
         self.known: set[int] = {self.process.pid}
 
     def wait_until_ready(self) -> None:
-        until("`up` is ready", lambda: "Darkroom is ready" in self.output() or self._stopped_early())
+        until("`up` is ready", lambda: "Darkroom is ready" in self.output() or self._stopped_early(), 120)
         self.url = self._find(r"Playground +(http://[^/]+)")
         self.key = self._find(r"API key +(\S+)")
 

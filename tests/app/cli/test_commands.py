@@ -128,6 +128,17 @@ def test_a_database_of_another_version_is_refused_in_one_line(darkroom: Run, tmp
     )
 
 
+def test_a_database_that_does_not_answer_is_named_without_its_password(
+    darkroom: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DARKROOM_DATABASE__URL", "postgresql://ada:sekret@127.0.0.1:1/darkroom")
+    for command in (("accounts", "list"), ("db", "upgrade")):
+        refused = darkroom(*command)
+        assert refused.exit_code == 1
+        assert "cannot reach the database postgresql+asyncpg://ada:***@127.0.0.1:1/darkroom: " in refused.err
+        assert refused.err.count("\n") == 1
+
+
 def test_a_setting_out_of_range_is_one_line(darkroom: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DARKROOM_QUEUE__WINDOW", "0")
     refused = darkroom("accounts", "list")
