@@ -75,6 +75,7 @@ class ClaimsMachine(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.database = Database.open(url)
         self.pool = new_id()
+        self.num_ids = 0
         self.now = EPOCH
         self.rows: dict[str, Expected] = {}
         self.tasks: list[list[str]] = []
@@ -91,6 +92,11 @@ class ClaimsMachine(RuleBasedStateMachine):
 
         return self.runner.run(run())
 
+    def next_id(self) -> str:
+        """Unique, and in the same order in every run of an example: the claim's last word on order is the id."""
+        self.num_ids += 1
+        return f"{self.pool[:24]}-{self.num_ids:06}"
+
     @property
     def held(self) -> int:
         return sum(row.price for row in self.rows.values() if row.state in ("queued", "running"))
@@ -104,17 +110,7 @@ class ClaimsMachine(RuleBasedStateMachine):
 
     @rule(price=st.integers(0, 8), num_images=st.integers(1, 3), priority=st.integers(0, 1))
     def submit(self, price: int, num_images: int, priority: int) -> None:
-        def work(session: AsyncSession) -> Awaitable[list[str]]:
-            return insert_task(
-                session,
-                self.account_id,
-                now=self.now,
-                num_images=num_images,
-                price_micro=price,
-                priority=priority,
-                pool=self.pool,
-            )
-
+        work = self._task(price, num_images, priority)
         if price * num_images > self.posted - self.held:
             with pytest.raises(InsufficientCredits):
                 self.write(work)
@@ -269,10 +265,7 @@ class ClaimsMachine(RuleBasedStateMachine):
     @rule(survived=st.integers(1, 9))
     def crash_while_submitting(self, survived: int) -> None:
         if self.posted - self.held >= 1:
-            self._crash_after(
-                survived,
-                lambda session: insert_task(session, self.account_id, now=self.now, price_micro=1, pool=self.pool),
-            )
+            self._crash_after(survived, self._task(price=1))
 
     @invariant()
     def the_database_equals_the_model(self) -> None:
@@ -301,6 +294,20 @@ class ClaimsMachine(RuleBasedStateMachine):
     async def _verify(self) -> list[ledger.Breach]:
         async with self.database.read() as session:
             return await ledger.verify(session)
+
+    def _task(
+        self, price: int, num_images: int = 1, priority: int = 0
+    ) -> Callable[[AsyncSession], Awaitable[list[str]]]:
+        return lambda session: insert_task(
+            session,
+            self.account_id,
+            now=self.now,
+            num_images=num_images,
+            price_micro=price,
+            priority=priority,
+            pool=self.pool,
+            make_id=self.next_id,
+        )
 
     def _deliver(self, session: AsyncSession, claim: Claim) -> Awaitable[bool]:
         key = result_key(claim.generation_id, claim.attempt, "png")
