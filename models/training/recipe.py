@@ -65,4 +65,4 @@ DROP_CAPTION = 0.1
 # Sampling, as generation.json and the scheduler's config say it; training times are shifted alike.
 SHIFT = 3.0
 NUM_STEPS = 16
-GUIDANCE = 2.5
+GUIDANCE = 3.0
