@@ -5,7 +5,13 @@ import sys
 
 import pytest
 
-pytest_plugins = ["tests.fixtures.postgresql", "tests.fixtures.database", "tests.fixtures.accounts", "tests.fixtures.api", "tests.fixtures.gateway_process"]
+pytest_plugins = [
+    "tests.fixtures.postgresql",
+    "tests.fixtures.database",
+    "tests.fixtures.accounts",
+    "tests.fixtures.api",
+    "tests.fixtures.gateway_process",
+]
 
 SEED = 20260101
 
