@@ -55,7 +55,7 @@ class Run:
 
 
 AUTOENCODER_RUN = Run(
-    minutes=35, batch_size=4, matrix_rate=0.0, other_rate=2e-4, ema_decay=0.99, warmup_steps=30, hold=0.5, seed=1
+    minutes=26, batch_size=4, matrix_rate=0.0, other_rate=2e-4, ema_decay=0.99, warmup_steps=30, hold=0.5, seed=1
 )
 TRANSFORMER_RUN = Run(
     minutes=40, batch_size=32, matrix_rate=3e-3, other_rate=2e-3, ema_decay=0.995, warmup_steps=30, hold=0.4, seed=2

@@ -2,11 +2,15 @@
 
 import math
 import zlib
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from diffusers.models.autoencoders.autoencoder_kl_flux2 import AutoencoderKLFlux2
 from torch import Tensor
 
+from models.checkpoints.flux2 import save_autoencoder
 from models.vae.autoencoder_flux2 import AutoencoderFlux2, AutoencoderFlux2Params, patchify, unpatchify
 
 
@@ -83,3 +87,21 @@ def test_normalise_is_undone() -> None:
     x = u("x", (2, 8, 3, 5)).float()
     torch.testing.assert_close(network.denormalise(network.normalise(x)), x)
     assert not torch.allclose(network.normalise(x), x, atol=0.05)
+
+
+@torch.no_grad()
+def test_diffusers_agrees_on_random_weights(tmp_path: Path) -> None:
+    params = AutoencoderFlux2Params(block_channels=(8, 16, 24), layers_per_block=1, z_channels=4, norm_num_groups=4)
+    network = filled(params)
+    save_autoencoder(network, tmp_path)
+    oracle: Any = AutoencoderKLFlux2.from_pretrained(str(tmp_path))  # its annotations contradict what it returns
+    image = (u("image", (2, 3, 24, 32)) * 2).float()
+    other = image.flip(3)
+    mean = oracle.encode(image).latent_dist.mode()
+    assert float((mean - oracle.encode(other).latent_dist.mode()).abs().max()) > 0.1
+    torch.testing.assert_close(network.encode_mean(image), mean, atol=1e-4, rtol=0)
+    normalised = (patchify(mean) - oracle.bn.running_mean.view(1, -1, 1, 1)) / torch.sqrt(
+        oracle.bn.running_var.view(1, -1, 1, 1) + oracle.config.batch_norm_eps
+    )
+    torch.testing.assert_close(network.encode(image), normalised, atol=1e-4, rtol=0)
+    torch.testing.assert_close(network.decode(normalised), oracle.decode(mean).sample, atol=1e-4, rtol=0)
