@@ -27,7 +27,7 @@ test: install servers ## the CPU test suite, with its own PostgreSQL
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist loadfile -m "not prove" $(ARGS)
 
 prove: install servers ## the long lists: chaos, 500-example state machines; at most 30 minutes
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist loadfile -m prove --timeout 900 $(ARGS)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist loadfile -m prove --timeout 2400 $(ARGS)
 
 lint: install ## ruff, formatting and import contracts
 	$(VENV)/bin/ruff check .
