@@ -1,10 +1,12 @@
 """`darkroom ledger verify`: an audit of every balance, hold and charge."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import typer
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from app.cli.database import on_database
 from app.cli.options import DataDir, given, show_credits
@@ -61,5 +63,5 @@ async def audited(database: Database) -> Audit:
         )
 
 
-async def count(session: AsyncSession, column: object) -> int:
-    return await session.scalar(select(func.count(column))) or 0  # type: ignore[arg-type]
+async def count(session: AsyncSession, column: InstrumentedAttribute[Any]) -> int:
+    return await session.scalar(select(func.count(column))) or 0
