@@ -4,7 +4,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -21,9 +21,9 @@ ONE_DEATH_IN_S = 15.5
 """`up` gives up after five deaths in a minute."""
 
 
-def test_nothing_is_lost_or_paid_twice_in_minutes_of_chaos(
-    new_service: Callable[..., RunningService], database_url: str
-) -> None:
+@pytest.fixture
+def service(new_service: Callable[..., RunningService], database_url: str) -> Iterator[RunningService]:
+    """A service with short leases on a database of its own, ended before that goes."""
     service = new_service(
         DARKROOM_DATABASE__URL=database_url,
         DARKROOM_QUEUE__LEASE_S=str(LEASE_S),
@@ -31,6 +31,11 @@ def test_nothing_is_lost_or_paid_twice_in_minutes_of_chaos(
         DARKROOM_QUEUE__MAX_FAILURES="100",
     )
     service.wait_until_ready()
+    yield service
+    service.stop()
+
+
+def test_nothing_is_lost_or_paid_twice_in_minutes_of_chaos(service: RunningService) -> None:
     dice = random.Random(2)
     num_kills = 0
     with PatientStorm(service, num_clients=12, pause_s=0.1, width=64, height=64, steps=4) as storm:
@@ -41,7 +46,6 @@ def test_nothing_is_lost_or_paid_twice_in_minutes_of_chaos(
     until("everything committed is drawn", lambda: not unfinished(service), within_s=300)
     assert_all_delivered_and_paid_once(service)
     assert_few_were_drawn_twice(service, num_kills)
-    service.stop()  # before its database goes
 
 
 def round_of_chaos(service: RunningService, dice: random.Random) -> None:
