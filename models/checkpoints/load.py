@@ -26,6 +26,7 @@ def load_network(
     device: torch.device,
     dtype: torch.dtype,
     is_unused: Callable[[str], bool] = nothing,
+    is_float32: Callable[[str], bool] = nothing,
 ) -> Network:
     """Build a network and give it the tensors of a component.
 
@@ -36,6 +37,7 @@ def load_network(
         device: where the network shall live.
         dtype: of all its floating-point parameters and buffers.
         is_unused: which names in the file belong to parts that the network leaves out.
+        is_float32: which of the network's parameters stay in float32 whatever dtype is, because they overflow otherwise.
 
     Raises:
         MissingKeys, UnknownKeys, ShapeMismatch: the file does not fit; the first few keys are named.
@@ -48,7 +50,8 @@ def load_network(
 
     def tensor(entry: Entry) -> Tensor:
         native = entry.row.to_native([files.read(name) for name in entry.foreign])
-        return native.to(device=device, dtype=dtype if native.is_floating_point() else native.dtype)
+        floating = torch.float32 if is_float32(entry.native) else dtype
+        return native.to(device=device, dtype=floating if native.is_floating_point() else native.dtype)
 
     network.load_state_dict({entry.native: tensor(entry) for entry in entries}, strict=True, assign=True)
     return network.eval().requires_grad_(False)
