@@ -21,9 +21,10 @@ from app.metering.price_book import PriceBook
 
 @dataclass(frozen=True)
 class Work:
-    """One transaction, and the pools to ring once it is committed."""
+    """One transaction under these settings, and the pools to ring once it is committed."""
 
     session: AsyncSession
+    settings: Settings
     pools: set[str] = field(default_factory=set[str])
 
     def ring(self, pool: str) -> None:
@@ -52,7 +53,7 @@ class Gateway:
         A block and no dependency: SQLite has one writer at a time, and no request may be that while its body is being read.
         """
         async with self.database.write() as session:
-            work = Work(session)
+            work = Work(session, self.settings)
             yield work
         for pool in work.pools:
             self.dispatcher.ring(pool)

@@ -2,7 +2,8 @@
 
 All of it happens inside the caller's writing transaction. A worker owns a generation while (id, attempt, running) is still
 true; each of its writes is fenced on that, so a zombie changes nothing. On PostgreSQL rows are picked FOR UPDATE SKIP LOCKED,
-on SQLite the transaction itself excludes other writers. app.core.ledger moves the money, in the same transaction.
+on SQLite the transaction itself excludes other writers. app.core.ledger moves the money, in the same transaction; whose turn
+it is, app.core.fairness says.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -11,15 +12,17 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from pydantic import ValidationError
-from sqlalchemy import ColumnElement, and_, case, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core import ledger
+from app.core import fairness, ledger
+from app.core.db.tables.api_key import ApiKey
 from app.core.db.tables.generation import Generation
 from app.core.spec import SPEC_VERSION, GenerationSpec
 from app.core.states import ACTIVE_STATES, GenerationState
 
 SWEEP_LIMIT = 500
+AGEING_S = 20.0
 
 Held = tuple[str, int]
 """A generation's id and the attempt that its worker was given."""
@@ -115,35 +118,25 @@ async def claim(
     now: datetime,
     lease_s: float,
     ahead_of: Place | None = None,
+    *,
+    ageing_s: float = AGEING_S,
 ) -> list[Claim]:
-    """Take the best queued rows: lowest priority first, then the longest queued.
+    """Take the best queued rows: lowest priority first, then the flow whose turn it is, then the longest queued.
 
-    With ahead_of, only rows that come before that place, the shortest first: what a worker with a full window still
-    takes. Rows of a newer spec are left for a newer worker. One that cannot be read ends here, or it would block the
+    With ahead_of, only rows that come before that place, the shortest of a turn first: what a worker with a full window
+    still takes. Such a row may go out of turn, so its start tag says when it went. Rows of a newer spec are left for a newer worker. One that cannot be read ends here, or it would block the
     queue for ever.
     """
-    order = (Generation.queued_at,) if ahead_of is None else (Generation.expected_s, Generation.queued_at)
-    best = (
-        select(Generation.id)
-        .where(*_claimable(pool, networks, now), *_ahead_of(ahead_of))
-        .order_by(Generation.priority, *order, Generation.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    ids = (await session.scalars(best)).all()
+    claimable = _claimable(pool, networks, now)
+    await fairness.promote_aged(session, claimable, now, ageing_s)
+    ids = (await session.scalars(_best(claimable, ahead_of).limit(limit).with_for_update(skip_locked=True))).all()
     if not ids:
         return []
+    turns = {} if ahead_of is None else await _turns(session, claimable)
     taking = (
         update(Generation)
         .where(Generation.id.in_(ids), Generation.state == GenerationState.QUEUED)
-        .values(
-            state=GenerationState.RUNNING,
-            attempt=Generation.attempt + 1,
-            worker_id=worker_id,
-            lease_until=now + timedelta(seconds=lease_s),
-            first_step_at=None,
-            started_at=func.coalesce(Generation.started_at, now),
-        )
+        .values(**_taken(worker_id, now, lease_s, turns))
         .returning(
             Generation.id,
             Generation.task_id,
@@ -167,6 +160,37 @@ async def claim(
             )
             await settle_failed(session, generation_id, attempt, unreadable, now, max_failures=1)
     return sorted(claims, key=lambda claim: ids.index(claim.generation_id))
+
+
+def _best(claimable: Sequence[ColumnElement[bool]], ahead_of: Place | None) -> Select[tuple[str]]:
+    order = (Generation.queued_at,) if ahead_of is None else (Generation.expected_s, Generation.queued_at)
+    best = select(Generation.id).where(*claimable, *_ahead_of(ahead_of))
+    return best.order_by(Generation.priority, Generation.virtual_start, *order, Generation.id)
+
+
+async def _turns(session: AsyncSession, claimable: Sequence[ColumnElement[bool]]) -> dict[int, float]:
+    """The start tag whose turn it is, in each class: what a row gets that is let in before its own."""
+    query = select(Generation.priority, func.min(Generation.virtual_start)).where(*claimable)
+    return {row[0]: row[1] for row in await session.execute(query.group_by(Generation.priority))}
+
+
+def _taken(worker_id: str, now: datetime, lease_s: float, turns: Mapping[int, float]) -> dict[str, Any]:
+    """What a claim writes. A row may go before its turn where `turns` are given; then it stands for no later one."""
+    values: dict[str, Any] = {
+        "state": GenerationState.RUNNING,
+        "attempt": Generation.attempt + 1,
+        "worker_id": worker_id,
+        "lease_until": now + timedelta(seconds=lease_s),
+        "first_step_at": None,
+        "started_at": func.coalesce(Generation.started_at, now),
+    }
+    if turns:
+        early = [
+            (and_(Generation.priority == priority, Generation.virtual_start > start), start)
+            for priority, start in turns.items()
+        ]
+        values["virtual_start"] = case(*early, else_=Generation.virtual_start)
+    return values
 
 
 async def mark_first_step(session: AsyncSession, held: Sequence[Held], now: datetime) -> None:
@@ -308,17 +332,17 @@ async def queue_loads(session: AsyncSession, pool: str) -> dict[int, QueueLoad]:
 
 
 async def queue_position(session: AsyncSession, generation_id: str) -> int | None:
-    """How many queued generations go first, 0 for the next; None when this one is not queued."""
+    """How many queued generations go first as things stand, 0 for the next; None when this one is not queued."""
     mine = (
-        select(Generation.pool, Generation.priority, Generation.queued_at, Generation.id)
+        select(Generation.pool, Generation.priority, Generation.virtual_start, Generation.queued_at, Generation.id)
         .where(Generation.id == generation_id, Generation.state == GenerationState.QUEUED)
         .subquery()
     )
     ahead = select(func.count()).where(
         Generation.pool == mine.c.pool,
         Generation.state == GenerationState.QUEUED,
-        tuple_(Generation.priority, Generation.queued_at, Generation.id)
-        < tuple_(mine.c.priority, mine.c.queued_at, mine.c.id),
+        tuple_(Generation.priority, Generation.virtual_start, Generation.queued_at, Generation.id)
+        < tuple_(mine.c.priority, mine.c.virtual_start, mine.c.queued_at, mine.c.id),
     )
     is_queued = (await session.scalars(select(mine.c.id))).first() is not None
     return (await session.scalars(ahead)).one() if is_queued else None
@@ -332,6 +356,7 @@ class _Changed:
     task_id: str
     pool: str
     hold: ledger.Hold
+    key_id: str | None
 
 
 def _claimable(pool: str, networks: Collection[str], now: datetime) -> tuple[ColumnElement[bool], ...]:
@@ -419,7 +444,19 @@ async def _end(
     }
     ended = await _change(session, condition, values)
     await ledger.release_all(session, [row.hold for row in ended], now)
+    await _unspend(session, ended)
     return [Settled(row.id, row.task_id, state) for row in ended]
+
+
+async def _unspend(session: AsyncSession, ended: Sequence[_Changed]) -> None:
+    """What released rows cost counts no longer against their keys' limits. Keys come after accounts, in one order."""
+    spent: dict[str, int] = {}
+    for row in ended:
+        if row.key_id is not None and row.hold.price_micro:
+            spent[row.key_id] = spent.get(row.key_id, 0) + row.hold.price_micro
+    for key_id, micro in sorted(spent.items()):
+        values = {"spent_micro": ApiKey.spent_micro - micro}
+        await session.execute(update(ApiKey).where(ApiKey.id == key_id).values(**values))
 
 
 async def _change(session: AsyncSession, condition: ColumnElement[bool], values: Mapping[str, Any]) -> list[_Changed]:
@@ -428,10 +465,17 @@ async def _change(session: AsyncSession, condition: ColumnElement[bool], values:
         update(Generation)
         .where(condition)
         .values(**values)
-        .returning(Generation.id, Generation.task_id, Generation.pool, Generation.account_id, Generation.price_micro)
+        .returning(
+            Generation.id,
+            Generation.task_id,
+            Generation.pool,
+            Generation.account_id,
+            Generation.price_micro,
+            Generation.key_id,
+        )
     )
     rows = (await session.execute(changing, execution_options={"synchronize_session": False})).all()
     return [
-        _Changed(row_id, task_id, pool, ledger.Hold(row_id, account_id, price_micro))
-        for row_id, task_id, pool, account_id, price_micro in rows
+        _Changed(row_id, task_id, pool, ledger.Hold(row_id, account_id, price_micro), key_id)
+        for row_id, task_id, pool, account_id, price_micro, key_id in rows
     ]

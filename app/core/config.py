@@ -105,6 +105,54 @@ class QueueSettings(Group):
     """Queued generations of one class after which submits are refused, at least 1."""
     window: int = Field(default=8, ge=1, le=1024)
     """Generations that one worker claims ahead, 1 to 1024."""
+    ageing_s: float = Field(default=20.0, gt=0)
+    """Seconds after which a waiting generation of a lower class moves up one, above 0."""
+
+
+class FreeSettings(Group):
+    """Images without payment: for callers without a key, by their network, and for accounts on the plan `free`."""
+
+    anonymous: bool | None = None
+    """Whether callers without a key are served; empty: only under `darkroom up` bound to a loopback address."""
+    anonymous_images_per_day: int = Field(default=20, ge=0)
+    """Images a day (UTC) for each network without a key (an IPv4 address or an IPv6 /64), at least 0."""
+    anonymous_images_per_month: int = Field(default=200, ge=0)
+    """Images a month (UTC) for each network without a key, at least 0."""
+    images_per_day: int = Field(default=50, ge=0)
+    """Images a day (UTC) for each account on the plan `free`, at least 0."""
+    images_per_month: int = Field(default=500, ge=0)
+    """Images a month (UTC) for each account on the plan `free`, at least 0."""
+    models: list[str] = []
+    """Public names that may be free (JSON list); empty: all that this server has weights for."""
+    max_pixels: int = Field(default=1 << 20, ge=1)
+    """Largest free image, in pixels, at least 1."""
+    active: int = Field(default=4, ge=1)
+    """Free tasks that one account or network may have under way, at least 1."""
+
+
+class LimitSettings(Group):
+    """How much of the service one caller may take at a time."""
+
+    burst: int = Field(default=100, ge=1)
+    """Submits that a caller may send at once, at least 1."""
+    submits_per_s: float = Field(default=20.0, gt=0)
+    """Submits a second that a caller may go on sending, above 0."""
+    poll_burst: int = Field(default=1200, ge=1)
+    """Other requests that a caller may send at once, at least 1."""
+    polls_per_s: float = Field(default=200.0, gt=0)
+    """Other requests a second that a caller may go on sending, above 0."""
+    active: int = Field(default=24, ge=1)
+    """Unfinished tasks that an account on the standard plan may have, at least 1."""
+    active_by_model: dict[str, Annotated[int, Field(ge=1)]] = {"flux-kontext-max": 6}
+    """Unfinished tasks of one public name that an account may have, as a JSON object."""
+
+
+class PlanSettings(Group):
+    """What an operator changes of a plan; what is left out stays as shipped."""
+
+    priority: int | None = Field(default=None, ge=0, le=2)
+    weight: float | None = Field(default=None, gt=0, le=1000)
+    max_active: int | None = Field(default=None, ge=1)
 
 
 class ResultSettings(Group):
@@ -174,9 +222,13 @@ class Settings(BaseSettings):
     models_dir: AbsolutePath = Field(default_factory=_default_models_dir)
     """Folder of imported weights, one folder a network; default models in the data directory.
     Bundled weights are always found."""
+    plans: dict[str, PlanSettings] = {}
+    """Plans to change or add, as a JSON object: `{"studio": {"weight": 8, "max_active": 50}}`; `priority` is 0 to 2."""
     database: DatabaseSettings = DatabaseSettings()
     gateway: GatewaySettings = GatewaySettings()
     queue: QueueSettings = QueueSettings()
+    free: FreeSettings = FreeSettings()
+    limits: LimitSettings = LimitSettings()
     results: ResultSettings = ResultSettings()
     secrets: SecretSettings = SecretSettings()
     worker: WorkerSettings = WorkerSettings()

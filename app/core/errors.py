@@ -3,7 +3,8 @@
 ServiceError
 ├── NotAuthenticated 403, NotPermitted 403, NotFound 404, Conflict 409
 ├── InvalidRequest 422, PayloadTooLarge 413
-├── InsufficientCredits 402, TooManyActive 429, RateLimited 429
+├── InsufficientCredits 402, SpendingLimitReached 402
+├── TooManyActive 429, QuotaUsedUp 429, RateLimited 429
 └── Unavailable 503: ModelUnavailable, QueueFull
 
 How an error looks on the wire is its dialect's business (app.api). ConfigurationError stands beside the tree: it stops a
@@ -100,6 +101,21 @@ class InsufficientCredits(ServiceError):
 
     code = "insufficient_credits"
     status = HTTPStatus.PAYMENT_REQUIRED
+
+
+class SpendingLimitReached(ServiceError):
+    """The key has spent as much as its owner lets it."""
+
+    code = "spending_limit_reached"
+    status = HTTPStatus.PAYMENT_REQUIRED
+
+
+class QuotaUsedUp(ServiceError):
+    """The free images of the day or the month are taken; `retry_after_s` says when they renew."""
+
+    code = "quota_used_up"
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    retryable = True
 
 
 class TooManyActive(ServiceError):

@@ -1,6 +1,6 @@
-"""Submit: price, look at the queue, reserve, insert, in one transaction; then ring. Whoever calls this answers after it."""
+"""Submit: price, admit, look at the queue, reserve, insert, in one transaction; then ring. Whoever calls this answers after it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,9 +16,9 @@ from app.dependencies import Gateway, Work
 from app.generations import repository
 from app.generations.expected import expected_s
 from app.metering.pricing import Price, credits_text, price
+from app.quota.admission import Admission, admit
 
 RETRY_QUEUE_FULL_S = 5.0
-PRIORITY = 0
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Order:
     dialect: str
     spec: GenerationSpec
     request: dict[str, Any]
+    key_id: str | None = None
+    """The key that sent it; None for a caller without one."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Submitted:
 
 
 async def submit(parts: Gateway, order: Order) -> Submitted:
-    """Queue one image. Raises ModelUnavailable, QueueFull or InsufficientCredits, and then nothing has happened."""
+    """Queue one image. Raises ModelUnavailable, QueueFull, InsufficientCredits or what `admit` raises; then nothing has happened."""
     async with parts.work() as work:
         submitted = await _insert(parts, work, order)
     GENERATIONS_SUBMITTED.labels(order.spec.model).inc()
@@ -50,10 +52,14 @@ async def submit(parts: Gateway, order: Order) -> Submitted:
 
 async def _insert(parts: Gateway, work: Work, order: Order) -> Submitted:
     now = parts.clock.utc_now()
-    pool = await _pool_with_room(parts, work, order.spec)
-    cost = price(order.spec, parts.price_book)
+    pool = await _pool_of(work, order.spec)
+    list_price = price(order.spec, parts.price_book)
+    admission = await admit(work, order, list_price, now)
+    await _require_room(work, pool, admission.priority)
+    cost = replace(list_price, micro=admission.charge_micro)
     task = _task(order, cost, now, timedelta(seconds=parts.settings.results.retention_s))
-    generation = _generation(task, pool, order.spec, cost, now, timedelta(seconds=parts.settings.queue.deadline_s))
+    deadline = timedelta(seconds=parts.settings.queue.deadline_s)
+    generation = await _generation(work, admission, task, pool, order.spec, cost, now, deadline)
     work.session.add(task)
     await work.session.flush()
     work.session.add(generation)
@@ -63,15 +69,18 @@ async def _insert(parts: Gateway, work: Work, order: Order) -> Submitted:
     return Submitted(task.id, task.expires_at, cost)
 
 
-async def _pool_with_room(parts: Gateway, work: Work, spec: GenerationSpec) -> str:
+async def _pool_of(work: Work, spec: GenerationSpec) -> str:
     pool = await repository.pool_of(work.session, spec.network)
     if pool is None:
         raise ModelUnavailable(_how_to_install(spec))
-    most = parts.settings.queue.max_queued
-    if await repository.num_queued(work.session, pool, PRIORITY, most) >= most:
+    return pool
+
+
+async def _require_room(work: Work, pool: str, priority: int) -> None:
+    most = work.settings.queue.max_queued
+    if await repository.num_queued(work.session, pool, priority, most) >= most:
         message = f"{most} generations are waiting already, as many as this server queues; try again later"
         raise QueueFull(message, retry_after_s=RETRY_QUEUE_FULL_S)
-    return pool
 
 
 def _how_to_install(spec: GenerationSpec) -> str:
@@ -107,9 +116,17 @@ def _task(order: Order, cost: Price, now: datetime, retention: timedelta) -> Tas
     )
 
 
-def _generation(
-    task: Task, pool: str, spec: GenerationSpec, cost: Price, now: datetime, deadline: timedelta
+async def _generation(
+    work: Work,
+    admission: Admission,
+    task: Task,
+    pool: str,
+    spec: GenerationSpec,
+    cost: Price,
+    now: datetime,
+    deadline: timedelta,
 ) -> Generation:
+    seconds = expected_s(spec)
     return Generation(
         id=new_id(),
         task_id=task.id,
@@ -119,15 +136,14 @@ def _generation(
         spec=spec.to_json(),
         spec_version=spec.version,
         network=spec.network,
-        priority=PRIORITY,
         pool=pool,
         seed=spec.seed,
         width=spec.width,
         height=spec.height,
-        expected_s=expected_s(spec),
+        expected_s=seconds,
         queued_at=now,
         deadline_at=now + deadline,
-        price_micro=cost.micro,
         price_book_version=cost.version,
         price_inputs=cost.inputs,
+        **await admission.columns(work, pool, spec, seconds),
     )

@@ -5,6 +5,7 @@ from sqlalchemy import MetaData
 from app.core.db.base import Base
 from app.core.db.tables.account import Account
 from app.core.db.tables.api_key import ApiKey
+from app.core.db.tables.audit_event import AuditEvent
 from app.core.db.tables.generation import Generation
 from app.core.db.tables.leader_lock import LeaderLock
 from app.core.db.tables.ledger import LedgerEntry, LedgerTransaction
@@ -21,6 +22,7 @@ TABLES: tuple[type[Base], ...] = (
     Worker,
     Registration,
     LeaderLock,
+    AuditEvent,
 )
 
 

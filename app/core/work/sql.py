@@ -46,7 +46,15 @@ class SqlWorkPort:
         async with self._database.write() as session:
             now = self._clock.utc_now()
             return await claims.claim(
-                session, self._worker_id, self._pool, self._networks, limit, now, self._queue.lease_s, ahead_of
+                session,
+                self._worker_id,
+                self._pool,
+                self._networks,
+                limit,
+                now,
+                self._queue.lease_s,
+                ahead_of,
+                ageing_s=self._queue.ageing_s,
             )
 
     async def first_step(self, held: Sequence[Held]) -> None:

@@ -9,7 +9,7 @@ from app.core.db.base import ID, Base, UtcDateTime
 
 
 class Account(Base):
-    """Credits that are the account's (posted), and how many of them running work holds."""
+    """Credits that are the account's (posted), and how many of them running work holds. `plan` is a name (app.accounts.plans)."""
 
     __tablename__ = "account"
     __table_args__ = (
@@ -21,4 +21,5 @@ class Account(Base):
     name: Mapped[str] = mapped_column(String(255), unique=True)
     posted_micro: Mapped[int] = mapped_column(BigInteger, default=0)
     held_micro: Mapped[int] = mapped_column(BigInteger, default=0)
+    plan: Mapped[str] = mapped_column(String(32), default="standard", server_default="standard")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

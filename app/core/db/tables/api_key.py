@@ -2,14 +2,17 @@
 
 from datetime import datetime
 
-from sqlalchemy import JSON, ForeignKey, String
+from sqlalchemy import JSON, BigInteger, ForeignKey, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.db.base import ID, Base, UtcDateTime
 
 
 class ApiKey(Base):
-    """`prefix` and `last4` are what people see of it; `pepper_id` says which server secret made the digest."""
+    """`prefix` and `last4` are what people see of it; `pepper_id` says which server secret made the digest.
+
+    `spent_micro` is what its images cost so far, those under way included; it never passes `spending_limit_micro`.
+    """
 
     __tablename__ = "api_key"
 
@@ -24,4 +27,6 @@ class ApiKey(Base):
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    spending_limit_micro: Mapped[int | None] = mapped_column(BigInteger)
+    spent_micro: Mapped[int] = mapped_column(BigInteger, default=0, server_default=text("0"))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

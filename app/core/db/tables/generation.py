@@ -13,13 +13,18 @@ from app.core.states import ACTIVE_STATES, GenerationState
 _STATES = ", ".join(f"'{state}'" for state in GenerationState)
 _QUEUED = text(f"state = '{GenerationState.QUEUED}'")
 _RUNNING = text(f"state = '{GenerationState.RUNNING}'")
+_AGEING = text(f"state = '{GenerationState.QUEUED}' AND ages_at IS NOT NULL")
+_CLAIMED = text("attempt > 0")
+_FREE = text("is_free")
 _ACTIVE = text("state IN ({})".format(", ".join(f"'{state}'" for state in sorted(ACTIVE_STATES))))
 
 
 class Generation(Base):
     """`attempt` is the fencing token and only grows, at every claim; `failures` counts against the retry limit.
 
-    Lower `priority` goes first. `first_step_at` belongs to the current attempt: a lease lost before it costs no failure.
+    Lower `priority` goes first, then `virtual_start` (app.core.fairness: both tags are in seconds of work divided by weight, and
+    `flow` is whose turn it takes). A row that `ages_at` has passed moves up. `is_free`: it counts against a quota, and has no
+    price. `first_step_at` belongs to the current attempt: a lease lost before it costs no failure.
     """
 
     __tablename__ = "generation"
@@ -32,11 +37,30 @@ class Generation(Base):
             "ix_generation_queue",
             "pool",
             "priority",
+            "virtual_start",
             "queued_at",
             "id",
             sqlite_where=_QUEUED,
             postgresql_where=_QUEUED,
         ),
+        Index(
+            "ix_generation_ages_at",
+            "pool",
+            "priority",
+            "ages_at",
+            sqlite_where=_AGEING,
+            postgresql_where=_AGEING,
+        ),
+        Index(
+            "ix_generation_served",
+            "pool",
+            "priority",
+            "virtual_start",
+            sqlite_where=_CLAIMED,
+            postgresql_where=_CLAIMED,
+        ),
+        Index("ix_generation_flow", "flow", "pool", "priority", "virtual_finish"),
+        Index("ix_generation_free", "account_id", "queued_at", sqlite_where=_FREE, postgresql_where=_FREE),
         Index("ix_generation_lease_until", "lease_until", sqlite_where=_RUNNING, postgresql_where=_RUNNING),
         Index("ix_generation_deadline_at", "deadline_at", sqlite_where=_ACTIVE, postgresql_where=_ACTIVE),
         Index("ix_generation_active_account_id", "account_id", sqlite_where=_ACTIVE, postgresql_where=_ACTIVE),
@@ -46,6 +70,7 @@ class Generation(Base):
     task_id: Mapped[str] = mapped_column(ForeignKey("task.id"))
     index: Mapped[int]
     account_id: Mapped[str] = mapped_column(ForeignKey("account.id"))
+    key_id: Mapped[str | None] = mapped_column(ID)
     state: Mapped[str] = mapped_column(String(32), default=GenerationState.QUEUED)
 
     spec: Mapped[str] = mapped_column(Text)
@@ -57,6 +82,10 @@ class Generation(Base):
     height: Mapped[int]
 
     priority: Mapped[int] = mapped_column(default=0)
+    flow: Mapped[str] = mapped_column(String(64), default="", server_default=text("''"))
+    virtual_start: Mapped[float] = mapped_column(default=0.0, server_default=text("0"))
+    virtual_finish: Mapped[float] = mapped_column(default=0.0, server_default=text("0"))
+    ages_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     expected_s: Mapped[float]
     queued_at: Mapped[datetime] = mapped_column(UtcDateTime)
     deadline_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -69,6 +98,7 @@ class Generation(Base):
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
+    is_free: Mapped[bool] = mapped_column(default=False, server_default=false())
     price_micro: Mapped[int] = mapped_column(BigInteger)
     price_book_version: Mapped[str] = mapped_column(String(32))
     price_inputs: Mapped[dict[str, Any]] = mapped_column(JSON)

@@ -1,0 +1,1 @@
+"""How fast a caller may send requests, and what every answer says about that. In memory; nothing here is money."""
