@@ -1,12 +1,29 @@
-"""Prompts to tokens: the chat template, padding to an exact length, and folders that are no tokenizer."""
+"""Prompts to tokens: chat templates, padding to an exact length, what is cut, many threads, and folders that are no tokenizer."""
 
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+import torch
+from diffusers.pipelines.flux2.pipeline_flux2 import format_input
+from diffusers.pipelines.flux2.system_messages import SYSTEM_MESSAGE as DIFFUSERS_SYSTEM_MESSAGE
 
 from models.errors import MalformedConfig, MissingComponent
-from models.text.tokenizers import ChatTokenizer
+from models.text.tokenizers import (
+    SYSTEM_MESSAGE,
+    ChatTokenizer,
+    ClipTokenizer,
+    MistralChatTokenizer,
+    T5Tokenizer,
+    Tokens,
+)
 from tests.fixtures.tiny_models import tiny_tokenizer
+from tests.fixtures.tiny_text import Oracle, tiny_clip_tokenizer, tiny_mistral_tokenizer, tiny_t5_tokenizer
+
+PROMPTS = ["", "a red apple", "One  green\nsailboat, 7 zébras!", "a rocket over the sea " * 30]
 
 
 @pytest.fixture(scope="module")
@@ -52,3 +69,151 @@ def test_a_tokenizer_without_a_chat_template_or_with_left_padding_is_refused(tmp
     tokenizer.save_pretrained(tmp_path / "bare")
     with pytest.raises(MalformedConfig, match="no chat template"):
         ChatTokenizer(tmp_path / "bare")
+
+
+class Family(NamedTuple):
+    """A tokenizer of ours and the one of transformers that it reads."""
+
+    ours: Callable[[Path], ChatTokenizer | ClipTokenizer | MistralChatTokenizer | T5Tokenizer]
+    oracle: Callable[[], Oracle]
+    lengths: tuple[int, ...]
+
+    def expected(self, prompts: list[str], max_length: int) -> Tokens:
+        """What Diffusers asks of transformers."""
+        arguments = {"padding": "max_length", "max_length": max_length, "truncation": True, "return_tensors": "pt"}
+        if self.ours is MistralChatTokenizer:
+            tokens = self.oracle().apply_chat_template(
+                format_input(prompts), tokenize=True, return_dict=True, add_generation_prompt=False, **arguments
+            )
+        else:
+            tokens = self.oracle()(prompts, **arguments)
+        return Tokens(tokens["input_ids"], tokens["attention_mask"])
+
+
+FAMILIES = {
+    "clip": Family(ClipTokenizer, tiny_clip_tokenizer, (77, 8, 3)),
+    "t5": Family(T5Tokenizer, tiny_t5_tokenizer, (64, 8, 2)),
+    "mistral": Family(MistralChatTokenizer, tiny_mistral_tokenizer, (80, 40, 20)),
+}
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request: pytest.FixtureRequest) -> Family:
+    return FAMILIES[request.param]
+
+
+def test_tokens_are_those_of_transformers(family: Family, tmp_path: Path) -> None:
+    family.oracle().save_pretrained(tmp_path)
+    ours = family.ours(tmp_path)
+    for max_length in family.lengths:
+        expected = family.expected(PROMPTS, max_length)
+        assert (expected.mask_BL[1] != expected.mask_BL[3]).any() or max_length == family.lengths[-1]
+        for one, other in zip(ours(PROMPTS, max_length), expected, strict=True):
+            assert torch.equal(one, other)
+
+
+def test_how_many_tokens_do_not_fit_is_known(family: Family, tmp_path: Path) -> None:
+    family.oracle().save_pretrained(tmp_path)
+    ours = family.ours(tmp_path)
+    long = int(ours(PROMPTS[3:], 1000).mask_BL.sum())
+    assert ours.num_truncated(PROMPTS, 1000) == (0, 0, 0, 0)
+    assert ours.num_truncated(PROMPTS, 70) == (0, 0, 0, long - 70)
+    assert ours.num_truncated(PROMPTS[3:], long) == (0,)
+    assert ours.num_truncated(PROMPTS[3:], long - 1) == (1,)
+
+
+def test_threads_share_a_tokenizer(family: Family, tmp_path: Path) -> None:
+    """transformers' padding and truncation live on the tokenizer, where threads would meet."""
+    family.oracle().save_pretrained(tmp_path)
+    ours = family.ours(tmp_path)
+    lengths = [max_length for max_length in (40, 50, 60, 70) for _ in range(25)]
+    alone = {max_length: ours(PROMPTS, max_length).ids_BL.tolist() for max_length in set(lengths)}
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(lambda max_length: ours(PROMPTS, max_length).ids_BL.tolist(), lengths))
+    assert together == [alone[max_length] for max_length in lengths]
+
+
+def test_a_truncation_and_padding_in_the_file_is_dropped(family: Family, tmp_path: Path) -> None:
+    oracle = family.oracle()
+    oracle.save_pretrained(tmp_path)
+    expected = family.ours(tmp_path)(PROMPTS, 60)
+    state = json.loads((tmp_path / "tokenizer.json").read_text())
+    state["truncation"] = {"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 0}
+    state["padding"] = {
+        "strategy": {"Fixed": 9},
+        "direction": "Right",
+        "pad_to_multiple_of": None,
+        "pad_id": oracle.pad_token_id,
+        "pad_type_id": 0,
+        "pad_token": oracle.pad_token,
+    }
+    (tmp_path / "tokenizer.json").write_text(json.dumps(state))
+    assert torch.equal(family.ours(tmp_path)(PROMPTS, 60).ids_BL, expected.ids_BL)
+
+
+def test_clip_is_read_from_its_two_older_files(tmp_path: Path) -> None:
+    oracle = tiny_clip_tokenizer()
+    oracle.save_pretrained(tmp_path / "new")
+    oracle.save_pretrained(tmp_path / "old")
+    state = json.loads((tmp_path / "old" / "tokenizer.json").read_text())["model"]
+    (tmp_path / "old" / "tokenizer.json").unlink()
+    with pytest.raises(MissingComponent, match=r"tokenizer\.json nor vocab\.json and merges\.txt"):
+        ClipTokenizer(tmp_path / "old")
+    (tmp_path / "old" / "vocab.json").write_text(json.dumps(state["vocab"]))
+    merges = ["#version: 0.2", *(" ".join(merge) for merge in state["merges"])]
+    (tmp_path / "old" / "merges.txt").write_text("\n".join(merges) + "\n")
+    old, new = (ClipTokenizer(tmp_path / name)(PROMPTS, 77).ids_BL for name in ("old", "new"))
+    assert torch.equal(old, new)
+
+
+def test_the_system_message_is_the_published_one(tmp_path: Path) -> None:
+    assert SYSTEM_MESSAGE == DIFFUSERS_SYSTEM_MESSAGE
+    tiny_mistral_tokenizer().save_pretrained(tmp_path)
+    tokens = MistralChatTokenizer(tmp_path)(["a red apple"], 64)
+    text = tiny_mistral_tokenizer().decode(tokens.ids_BL[0][tokens.mask_BL[0] == 1])
+    assert text == f"<s>[SYSTEM_PROMPT]{DIFFUSERS_SYSTEM_MESSAGE}[/SYSTEM_PROMPT][INST]a red apple[/INST]"
+
+
+def test_a_prompt_cannot_stand_for_a_picture(tmp_path: Path) -> None:
+    tiny_mistral_tokenizer().save_pretrained(tmp_path)
+    tokenizer = MistralChatTokenizer(tmp_path)
+    with_image, without = tokenizer(["a red[IMG] apple"], 64), tokenizer(["a red apple"], 64)
+    assert torch.equal(with_image.ids_BL, without.ids_BL)
+
+
+def test_a_template_without_a_start_token_gets_one(tmp_path: Path) -> None:
+    """As a processor of transformers does: it adds special tokens unless the template has begun with one."""
+    oracle = tiny_mistral_tokenizer()
+    oracle.save_pretrained(tmp_path / "with")
+    oracle.chat_template = oracle.chat_template.replace("{{- bos_token }}", "")
+    oracle.save_pretrained(tmp_path / "without")
+    state = json.loads((tmp_path / "without" / "tokenizer.json").read_text())
+    state["post_processor"] = {
+        "type": "TemplateProcessing",
+        "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+        "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}},
+    }
+    for name in ("with", "without"):
+        (tmp_path / name / "tokenizer.json").write_text(json.dumps(state))
+    one, other = (MistralChatTokenizer(tmp_path / name)(["a red apple"], 64).ids_BL for name in ("with", "without"))
+    assert torch.equal(one, other)
+    assert int((one == 1).sum()) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"padding_side": "right"}, "padding_side is 'right', not 'left'"),
+        ({"truncation_side": "left"}, "truncation_side is 'left', not 'right'"),
+        ({"pad_token": None}, "names no token for padding"),
+    ],
+)
+def test_a_tokenizer_that_pads_or_cuts_otherwise_is_refused(
+    tmp_path: Path, change: dict[str, str | None], complaint: str
+) -> None:
+    tiny_mistral_tokenizer().save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "tokenizer_config.json").read_text()) | change
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    with pytest.raises(MalformedConfig, match=complaint):
+        MistralChatTokenizer(tmp_path)
