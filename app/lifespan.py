@@ -23,6 +23,7 @@ from app.core.secret_file import resolve_secrets
 from app.core.storage.local import LocalObjectStore
 from app.dependencies import Gateway
 from app.generations.sweeper import Sweeper
+from app.limits.gcra import MemoryBurstStore
 from app.metering.price_book import PRICE_BOOK
 
 log = structlog.stdlib.get_logger(__name__)
@@ -72,6 +73,7 @@ async def _open(app: FastAPI, settings: Settings, clock: Clock, stack: AsyncExit
     stack.push_async_callback(key_uses.write)
     parts = _parts(settings, clock, database, events)
     app.state.gateway, app.state.key_uses, app.state.progress = parts, key_uses, progress
+    app.state.bursts = MemoryBurstStore()
     await _in_background(stack, _receive(events, progress), Sweeper(parts).run(), key_uses.write_forever())
     if settings.gateway.metrics_port is not None:
         server, _ = start_http_server(settings.gateway.metrics_port, settings.gateway.host)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
@@ -18,6 +18,8 @@ from app.core.clock import Clock, SystemClock
 from app.core.config import Settings
 from app.core.logging import configure_logging
 from app.lifespan import check_schema, lifespan_of
+from app.limits.burst import count_read
+from app.limits.headers import LimitHeaders
 from app.middleware import AccessLog, BodyLimit, RequestId, RequestMetrics
 
 PLAYGROUND = Path(__file__).parent / "playground"
@@ -41,12 +43,13 @@ class _Described(FastAPI):
 def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     """A gateway. Nothing is opened before its lifespan begins. Raises ConfigurationError for settings that cannot work."""
     check_proxies(settings)
-    catalog = Catalog(aliases=settings.aliases)
+    catalog, clock = Catalog(aliases=settings.aliases), clock or SystemClock()
     app = _Described(
         catalog,
         title="Darkroom",
         summary="Image generation behind Black Forest Labs' API.",
-        lifespan=lifespan_of(settings, clock or SystemClock()),
+        lifespan=lifespan_of(settings, clock),
+        dependencies=[Depends(count_read)],
         docs_url=None,
         redoc_url=None,
     )
@@ -57,6 +60,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     errors.install(app)
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, max_bytes=settings.gateway.max_body_bytes)
+    app.add_middleware(LimitHeaders, clock=clock)
     app.add_middleware(RequestMetrics)
     app.add_middleware(AccessLog)
     app.add_middleware(RequestId)

@@ -15,10 +15,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from app.core.errors import ServiceError
+from app.core.errors import NotAuthenticated, ServiceError
 from app.middleware import REQUEST_ID_HEADER, SYSTEM_PATHS
 
 MAX_SHOWN_CHARS = 60
+NATIVE_PREFIXES = ("/v1/account", "/v1/admin", "/v1/usage", "/v1/pricing")
+"""Routes that are Darkroom's own."""
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -50,7 +52,7 @@ def _service_error(request: Request, error: Exception) -> JSONResponse:
     text = explained(failure)
     headers = {"Retry-After": str(math.ceil(failure.retry_after_s))} if failure.retry_after_s is not None else {}
     if _is_native(request):
-        return _problem(request, failure.status, failure.code, text, headers)
+        return _native_error(request, failure, text, headers)
     if failure.field is None:
         return _bfl(failure.status, text, text, headers)
     loc = ["body"] if failure.field == "body" else ["body", failure.field]
@@ -92,8 +94,16 @@ def _unexpected_error(request: Request, error: Exception) -> JSONResponse:
     return _bfl(HTTPStatus.INTERNAL_SERVER_ERROR, text, text, headers)
 
 
+def _native_error(request: Request, failure: ServiceError, text: str, headers: Mapping[str, str]) -> JSONResponse:
+    """A missing key is 401 here; BFL's clients expect 403 on their own routes."""
+    if not isinstance(failure, NotAuthenticated):
+        return _problem(request, failure.status, failure.code, text, headers)
+    challenge = {"WWW-Authenticate": "Bearer", **headers}
+    return _problem(request, HTTPStatus.UNAUTHORIZED, failure.code, text, challenge)
+
+
 def _is_native(request: Request) -> bool:
-    return request.url.path in SYSTEM_PATHS
+    return request.url.path in SYSTEM_PATHS or request.url.path.startswith(NATIVE_PREFIXES)
 
 
 def _bfl(status: int, detail: str | list[dict[str, Any]], message: str, headers: Mapping[str, str]) -> JSONResponse:

@@ -4,13 +4,12 @@ In order: DARKROOM_PUBLIC_URL; what a trusted proxy forwards; the address that t
 """
 
 import re
-from collections.abc import Iterable
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from fastapi import Request
 
 from app.core.config import Settings
 from app.core.errors import ConfigurationError
+from app.limits.network import is_trusted, peer_address, proxy_network
 
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
 
@@ -19,7 +18,7 @@ def public_url(request: Request, settings: Settings) -> str:
     """Scheme, host and perhaps a base path, without a slash at the end."""
     if settings.public_url is not None:
         return settings.public_url.rstrip("/")
-    if _is_trusted(request, settings.gateway.trusted_proxies) and (forwarded := _forwarded(request)):
+    if is_trusted(peer_address(request), settings.gateway.trusted_proxies) and (forwarded := _forwarded(request)):
         return forwarded
     return listening_url(request, settings)
 
@@ -28,7 +27,7 @@ def check_proxies(settings: Settings) -> None:
     """Raise ConfigurationError for a trusted proxy that is neither an address nor a network."""
     for proxy in settings.gateway.trusted_proxies:
         try:
-            _network(proxy)
+            proxy_network(proxy)
         except ValueError as error:
             raise ConfigurationError(f"DARKROOM_GATEWAY__TRUSTED_PROXIES: {error}") from None
 
@@ -46,20 +45,6 @@ def _bound_port(request: Request) -> int:
     """The port that the system chose, from the socket itself."""
     server: tuple[str, int | None] | None = request.scope.get("server")
     return (server[1] if server else None) or 0
-
-
-def _is_trusted(request: Request, proxies: Iterable[str]) -> bool:
-    if request.client is None:
-        return False
-    try:
-        client = ip_address(request.client.host)
-    except ValueError:
-        return False
-    return any(client in network for network in map(_network, proxies))
-
-
-def _network(proxy: str) -> IPv4Network | IPv6Network:
-    return ip_network(proxy, strict=False)
 
 
 def _forwarded(request: Request) -> str | None:

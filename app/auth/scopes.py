@@ -9,7 +9,9 @@ class Scope(StrEnum):
     JOBS_WRITE = "jobs:write"
     JOBS_READ = "jobs:read"
     BILLING_READ = "billing:read"
+    KEYS_WRITE = "keys:write"
+    ADMIN = "admin"
 
 
-ALL_SCOPES = tuple(Scope)
-"""What a key gets when nobody says otherwise."""
+DEFAULT_SCOPES = tuple(scope for scope in Scope if scope is not Scope.ADMIN)
+"""What a key gets when nobody says otherwise: all that concerns its own account."""

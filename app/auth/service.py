@@ -1,16 +1,16 @@
-"""Accounts and their keys: open, create, revoke, look up. Every function works inside the caller's transaction."""
+"""Accounts and their keys: open, create, rotate, revoke, look up. Every function works inside the caller's transaction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.auth import keys, repository
-from app.auth.scopes import ALL_SCOPES, Scope
+from app.auth.scopes import DEFAULT_SCOPES, Scope
 from app.core.db.tables.account import Account
 from app.core.db.tables.api_key import ApiKey
-from app.core.errors import InvalidRequest, NotFound
+from app.core.errors import Conflict, InvalidRequest, NotFound
 from app.core.ids import new_id
 from app.core.secret_file import Secrets
 
@@ -19,10 +19,10 @@ MAX_NAME_CHARS = 255
 
 @dataclass(frozen=True)
 class Caller:
-    """Who sent a request, as its key says."""
+    """Who sent a request, as its key says, or (`key_id` is None) as its network does."""
 
     account_id: str
-    key_id: str
+    key_id: str | None
     scopes: frozenset[str]
 
 
@@ -55,10 +55,18 @@ async def create_key(
     now: datetime,
     *,
     name: str = "",
-    scopes: Sequence[Scope] = ALL_SCOPES,
+    scopes: Sequence[Scope] = DEFAULT_SCOPES,
     expires_at: datetime | None = None,
+    spending_limit_micro: int | None = None,
+    spent_micro: int = 0,
 ) -> NewKey:
-    """Make a key; only its digest is stored."""
+    """Make a key; only its digest is stored. Raises InvalidRequest for a limit below zero or a key that has expired."""
+    if spending_limit_micro is not None and spending_limit_micro < 0:
+        raise InvalidRequest("a spending limit is not negative", field="spending_limit", value=spending_limit_micro)
+    if expires_at is not None and expires_at <= now:
+        raise InvalidRequest("a key expires in the future", field="expires_at", value=expires_at.isoformat())
+    if len(name) > MAX_NAME_CHARS:
+        raise InvalidRequest("the key's name is too long", field="name", value=name, limit=MAX_NAME_CHARS)
     token = keys.new_key()
     row = ApiKey(
         id=new_id(),
@@ -70,6 +78,8 @@ async def create_key(
         pepper_id=secrets.pepper_id,
         scopes=[str(scope) for scope in scopes],
         expires_at=expires_at,
+        spending_limit_micro=spending_limit_micro,
+        spent_micro=spent_micro,
         created_at=now,
     )
     session.add(row)
@@ -77,12 +87,38 @@ async def create_key(
     return NewKey(row.id, token)
 
 
-async def revoke_key(session: AsyncSession, key_id: str, now: datetime) -> None:
+async def rotate_key(session: AsyncSession, row: ApiKey, secrets: Secrets, now: datetime, overlap: timedelta) -> NewKey:
+    """A successor with the same rights, limit and spending; both work until the overlap ends. Raises Conflict for a dead key."""
+    if not is_alive(row, now):
+        raise Conflict("the key is revoked or has expired; make a new one")
+    made = await create_key(
+        session,
+        row.account_id,
+        secrets,
+        now,
+        name=row.name,
+        scopes=[Scope(scope) for scope in row.scopes],
+        expires_at=row.expires_at,
+        spending_limit_micro=row.spending_limit_micro,
+        spent_micro=row.spent_micro,
+    )
+    ends_at = now + overlap
+    row.expires_at = ends_at if row.expires_at is None else min(row.expires_at, ends_at)
+    return made
+
+
+async def revoke_key(session: AsyncSession, key_id: str, now: datetime) -> ApiKey:
     """Refuse the key from now on. Revoking again changes nothing."""
     row = await session.get(ApiKey, key_id)
     if row is None:
         raise NotFound(f"there is no key {key_id!r}", field="id", value=key_id)
     row.revoked_at = row.revoked_at or now
+    return row
+
+
+def is_alive(row: ApiKey, now: datetime) -> bool:
+    """Whether the key still opens anything."""
+    return row.revoked_at is None and (row.expires_at is None or row.expires_at > now)
 
 
 async def look_up(session: AsyncSession, token: str, secrets: Secrets, now: datetime) -> Caller | None:
@@ -91,7 +127,6 @@ async def look_up(session: AsyncSession, token: str, secrets: Secrets, now: date
     row = await repository.key_by_digest(session, digest)
     if row is None or not keys.is_same(row.digest, digest):
         return None
-    has_expired = row.expires_at is not None and row.expires_at <= now
-    if row.revoked_at is not None or has_expired:
+    if not is_alive(row, now):
         return None
     return Caller(row.account_id, row.id, frozenset(row.scopes))

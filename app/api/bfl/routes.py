@@ -70,7 +70,7 @@ def _submit_to(name: str, schema: type[Inputs]) -> Callable[..., Awaitable[Async
     ) -> AsyncResponse:
         spec = to_spec(body, parts.catalog.resolve(name))
         kept = body.model_dump(mode="json", include=set(schema.model_fields) - SECRET_FIELDS, exclude_unset=True)
-        task = await submit(parts, Order(caller.account_id, DIALECT, spec, kept))
+        task = await submit(parts, Order(caller.account_id, DIALECT, spec, kept, caller.key_id))
         response.headers[MODEL_HEADER] = spec.network
         path = polling_path(parts.secrets, task.task_id, task.expires_at)
         return AsyncResponse(

@@ -1,0 +1,72 @@
+"""Burst limits of a request: taken before anything is read or asked of the database, given back for a replay."""
+
+from dataclasses import dataclass
+from hashlib import sha256
+from math import ceil
+
+from fastapi import Request
+
+from app.core.config import LimitSettings
+from app.core.errors import RateLimited
+from app.dependencies import Gateway, Parts
+from app.limits.gcra import BurstLimit, BurstStore, Verdict
+from app.limits.standing import Standing, note
+
+READING_METHODS = frozenset({"GET", "HEAD"})
+LIMITED_PREFIX = "/v1/"
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a request was counted as, to be given back."""
+
+    store: BurstStore
+    limit: BurstLimit
+    caller: str
+
+    async def give_back(self) -> None:
+        await self.store.give_back(self.limit, self.caller)
+
+
+def submit_limit(limits: LimitSettings) -> BurstLimit:
+    return BurstLimit("burst", limits.burst, limits.submits_per_s)
+
+
+def poll_limit(limits: LimitSettings) -> BurstLimit:
+    return BurstLimit("polls", limits.poll_burst, limits.polls_per_s)
+
+
+async def count_submit(request: Request, parts: Gateway, account_id: str) -> None:
+    """Count a submit of this account. Raises RateLimited."""
+    await _count(request, parts, submit_limit(parts.settings.limits), account_id)
+
+
+async def count_read(request: Request, parts: Parts) -> None:
+    """A dependency of all routes: count whatever only reads, by the key that is shown, else by the task or the address."""
+    if request.method in READING_METHODS and request.url.path.startswith(LIMITED_PREFIX):
+        await _count(request, parts, poll_limit(parts.settings.limits), _reader(request))
+
+
+async def _count(request: Request, parts: Gateway, limit: BurstLimit, caller: str) -> None:
+    store: BurstStore = request.app.state.bursts
+    verdict = await store.take(limit, caller, parts.clock.monotonic_s())
+    note(_standing(limit, verdict))
+    if not verdict.passes:
+        raise RateLimited(
+            f"more than {limit.burst} requests at once, or {limit.per_s:g} a second; slow down",
+            retry_after_s=max(verdict.retry_s, 1.0),
+        )
+    request.state.receipt = Receipt(store, limit, caller)
+
+
+def _standing(limit: BurstLimit, verdict: Verdict) -> Standing:
+    renews_s = ceil(verdict.whole_s if verdict.passes else max(verdict.retry_s, 1.0))
+    return Standing(limit.name, limit.burst, verdict.remaining, max(1, ceil(limit.window_s)), renews_s)
+
+
+def _reader(request: Request) -> str:
+    """Keys are not kept in memory as they are, junk of any length least of all."""
+    shown = request.headers.get("x-key") or request.headers.get("authorization") or request.query_params.get("id")
+    if shown:
+        return sha256(shown.encode()).hexdigest()
+    return request.client.host if request.client is not None else ""
