@@ -2,7 +2,7 @@
 
 ModelError
 ├── CheckpointError: MissingComponent, MalformedConfig, MalformedFile, MissingKeys, UnknownKeys, ShapeMismatch, UnsafeFormat
-└── SamplingError: UnsupportedSize, UnsupportedSampler, NonFiniteImage      (also a ValueError)
+└── SamplingError: UnsupportedSize, UnsupportedInput, UnsupportedSampler, NonFiniteImage      (also a ValueError)
 """
 
 from collections.abc import Sequence
@@ -60,6 +60,10 @@ class SamplingError(ModelError, ValueError):
 
 class UnsupportedSize(SamplingError):
     """A width or height outside what the network can make."""
+
+
+class UnsupportedInput(SamplingError):
+    """A picture, mask or strength that the network does not take, or lacks one that it needs."""
 
 
 class UnsupportedSampler(SamplingError):

@@ -1,23 +1,17 @@
 """A pipeline's folder in Diffusers' layout: which network it holds, its schedule, and its defaults (generation.json)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast
 
-from models.checkpoints.config import Config
+from models.checkpoints.config import Config, read_object
+from models.checkpoints.layouts import LAYOUTS, REDUX_COMPONENTS, SCHEDULER, Layout
 from models.errors import MissingComponent, UnsupportedSampler
-from models.samplers.schedules import FlowSchedule
-from models.specs import GenerationDefaults, ModelSpec, klein_spec, spec_named
+from models.samplers.schedules import FlowSchedule, LinearMu, empirical_mu
+from models.specs import GenerationDefaults, ModelSpec, spec_named
 
-INDEX, GENERATION = "model_index.json", "generation.json"
-PIPELINE, SCHEDULER = "Flux2KleinPipeline", "FlowMatchEulerDiscreteScheduler"
-COMPONENTS = {
-    "transformer": ("Flux2Transformer2DModel",),
-    "vae": ("AutoencoderKLFlux2",),
-    "text_encoder": ("Qwen3ForCausalLM",),
-    "tokenizer": ("Qwen2TokenizerFast", "Qwen2Tokenizer"),
-    "scheduler": (SCHEDULER,),
-}
+INDEX, GENERATION, PROVENANCE = "model_index.json", "generation.json", "darkroom.json"
+REDUX_PIPELINE = "FluxPriorReduxPipeline"
 UNSUPPORTED_SCHEDULES = (
     "invert_sigmas",
     "use_karras_sigmas",
@@ -37,6 +31,24 @@ class Folder:
     defaults: GenerationDefaults
 
 
+def is_image_prompter(path: Path) -> bool:
+    """Whether a folder holds a network that turns pictures into prompts and draws nothing itself."""
+    return Config(path / INDEX).text("_class_name", "") == REDUX_PIPELINE
+
+
+def check_image_prompter(path: Path) -> None:
+    """Check the small files of such a folder.
+
+    Raises:
+        MissingComponent: a file or subfolder is not there.
+        MalformedConfig: a file is broken, or names a class that is not known here.
+    """
+    index = Config(path / INDEX)
+    index.require("_class_name", REDUX_PIPELINE)
+    for component, classes in REDUX_COMPONENTS.items():
+        _check_component(index, component, classes)
+
+
 def read_folder(path: Path) -> Folder:
     """Read and check everything but the weights.
 
@@ -48,24 +60,51 @@ def read_folder(path: Path) -> Folder:
     if not path.is_dir():
         raise MissingComponent(f"{path} is no folder")
     spec = _spec(path)
-    return Folder(path, spec, read_schedule(path / "scheduler"), _defaults(path, spec))
+    schedule = read_schedule(path / "scheduler", is_flux1=spec.text.encoder == "clip_t5")
+    return Folder(path, spec, schedule, _defaults(path, spec))
 
 
 def _spec(path: Path) -> ModelSpec:
     index = Config(path / INDEX)
-    index.require("_class_name", PIPELINE)
-    if index.text("_class_name", "") != PIPELINE:
-        raise index.refusal("_class_name", PIPELINE)
-    for component, classes in COMPONENTS.items():
+    layout = _layout(index)
+    for component, classes in layout.components.items():
         _check_component(index, component, classes)
-    is_distilled = index.flag("is_distilled", False)
+    says_distilled = index.flag("is_distilled") if index.has("is_distilled") else None
+    index.ignore("_class_name", "is_distilled", *layout.ignored)
     index.finish()
-    named = spec_named(path.resolve().name)
+    name, like = path.resolve().name, _like(path)
+    named = spec_named(name if like is None else like)
     if named is None:
-        return klein_spec(path.resolve().name, None, "unknown", is_distilled=is_distilled)
-    if named.is_distilled != is_distilled:
+        return layout.unnamed(name, _is_distilled(path, says_distilled))
+    if index.text("_class_name") not in named.pipelines:
+        raise index.refusal("_class_name", f"{named.pipelines[0]}, which {named.name} is")
+    if says_distilled is not None and named.is_distilled != says_distilled:
         raise index.refusal("is_distilled", f"{str(named.is_distilled).lower()}, which {named.name} is")
-    return named
+    return replace(named, name=name)
+
+
+def _layout(index: Config) -> Layout:
+    layout = LAYOUTS.get(index.text("_class_name", ""))
+    if layout is None:
+        raise index.refusal("_class_name", f"one of {', '.join(LAYOUTS)}")
+    return layout
+
+
+def _like(path: Path) -> str | None:
+    """The network whose rules an operator's own weights follow, as the import wrote it down."""
+    if not (path / PROVENANCE).exists():
+        return None
+    like = read_object(path / PROVENANCE).get("like")
+    return like if isinstance(like, str) else None
+
+
+def _is_distilled(path: Path, says_distilled: bool | None) -> bool:
+    """What the index says, else whether the transformer of a FLUX.1 has no input for guidance."""
+    if says_distilled is not None:
+        return says_distilled
+    config = Config(path / "transformer" / "config.json")
+    is_flux1 = config.text("_class_name", "") == "FluxTransformer2DModel"
+    return is_flux1 and not config.flag("guidance_embeds", False)
 
 
 def _check_component(index: Config, component: str, classes: tuple[str, ...]) -> None:
@@ -77,8 +116,13 @@ def _check_component(index: Config, component: str, classes: tuple[str, ...]) ->
         raise MissingComponent(f"{index.path.parent} has no {component} folder")
 
 
-def read_schedule(folder: Path) -> FlowSchedule:
-    """Read scheduler_config.json; what it leaves out has Diffusers' default."""
+def read_schedule(folder: Path, *, is_flux1: bool = False) -> FlowSchedule:
+    """Read scheduler_config.json; what it leaves out has Diffusers' default.
+
+    Args:
+        folder: with that file.
+        is_flux1: whether a dynamic shift follows FLUX.1's line, with this file's numbers, and not FLUX.2's formula.
+    """
     config = Config(folder / "scheduler_config.json")
     if (name := config.text("_class_name", "")) != SCHEDULER:
         raise UnsupportedSampler(f"{config.path} names {name!r}; the sampler that is known here is {SCHEDULER}")
@@ -87,17 +131,27 @@ def read_schedule(folder: Path) -> FlowSchedule:
             raise UnsupportedSampler(f"{config.path}: {field} is true; no sampler here does that")
     config.require("num_train_timesteps", 1000)
     config.require("time_shift_type", "exponential", "linear")
-    # With dynamic shifting the pipeline's own formula gives the shift, so Diffusers reads none of these for FLUX.2.
-    config.ignore("base_shift", "max_shift", "base_image_seq_len", "max_image_seq_len")
     schedule = FlowSchedule(
         shift=config.number("shift", 1.0),
         use_dynamic_shifting=config.flag("use_dynamic_shifting", False),
+        mu=_line(config) if is_flux1 else empirical_mu,
         time_shift_type=cast(Literal["exponential", "linear"], config.text("time_shift_type", "exponential")),
         shift_terminal=config.number("shift_terminal") if config.has("shift_terminal") else None,
     )
-    config.ignore("shift_terminal")
+    # FLUX.2's pipelines bring their own formula, so Diffusers reads none of the line's numbers for them.
+    config.ignore("shift_terminal", "base_shift", "max_shift", "base_image_seq_len", "max_image_seq_len")
     config.finish()
     return schedule
+
+
+def _line(config: Config) -> LinearMu:
+    default = LinearMu()
+    return LinearMu(
+        base_tokens=config.integer("base_image_seq_len", default.base_tokens),
+        max_tokens=config.integer("max_image_seq_len", default.max_tokens),
+        base_shift=config.number("base_shift", default.base_shift),
+        max_shift=config.number("max_shift", default.max_shift),
+    )
 
 
 def _defaults(path: Path, spec: ModelSpec) -> GenerationDefaults:
@@ -107,11 +161,17 @@ def _defaults(path: Path, spec: ModelSpec) -> GenerationDefaults:
     dtype = config.text("dtype", default.dtype)
     if dtype not in ("float32", "bfloat16"):
         raise config.refusal("dtype", "float32 or bfloat16")
+    strength = config.number("strength", default.strength)
+    if not 0 < strength <= 1:
+        raise config.refusal("strength", "above 0 and at most 1")
     defaults = GenerationDefaults(
         max_sequence_length=config.integer("max_sequence_length", default.max_sequence_length),
-        text_encoder_out_layers=config.integers("text_encoder_out_layers", default.text_encoder_out_layers),
+        text_encoder_out_layers=config.integers("text_encoder_out_layers", default.text_encoder_out_layers)
+        if default.text_encoder_out_layers
+        else (),
         num_inference_steps=config.integer("num_inference_steps", default.num_inference_steps),
         guidance_scale=config.number("guidance_scale", default.guidance_scale),
+        strength=strength,
         dtype=dtype,
         width=config.integer("width", default.width),
         height=config.integer("height", default.height),

@@ -34,10 +34,11 @@ class Same:
 
 @dataclass(frozen=True)
 class Fused:
-    """Equal parts, one below the other in the parameter, are tensors of their own in the file."""
+    """Parts that lie one below the other in the parameter are tensors of their own in the file: of these sizes, or equal ones."""
 
     native: str
     foreign: tuple[str, ...]
+    sizes: tuple[int, ...] | None = None
 
     def foreign_names(self) -> tuple[str, ...]:
         return self.foreign
@@ -46,7 +47,8 @@ class Fused:
         return torch.cat(list(parts))
 
     def to_foreign(self, parameter: Tensor) -> tuple[Tensor, ...]:
-        return tuple(part.clone() for part in parameter.chunk(len(self.foreign)))
+        sizes = self.sizes or (parameter.shape[0] // len(self.foreign),) * len(self.foreign)
+        return tuple(part.clone() for part in parameter.split(sizes))
 
 
 @dataclass(frozen=True)

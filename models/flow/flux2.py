@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.layers.attention import QkNorm, attention
-from models.layers.modulation import Modulated, Modulation, modulated, normalised
+from models.layers.attention import JointAttention
+from models.layers.modulation import Modulation
 from models.layers.rope import Rotation, rotation_angles
+from models.layers.streams import DoubleStreamBlock, LastLayer, SingleStreamBlock
 from models.layers.timestep import NUM_FEATURES, MlpEmbedder, sinusoidal_features
 
 
@@ -74,21 +75,6 @@ class SwiGlu(nn.Module):
         return functional.silu(gate_BLC) * value_BLC
 
 
-class SelfAttention(nn.Module):
-    """The weights with which one stream takes part in joint attention."""
-
-    def __init__(self, params: Flux2Params) -> None:
-        super().__init__()
-        self.qkv = nn.Linear(params.hidden_size, 3 * params.hidden_size, bias=False)
-        self.norm = QkNorm(params.head_dim)
-        self.proj = nn.Linear(params.hidden_size, params.hidden_size, bias=False)
-        self._num_heads = params.num_heads
-
-    def forward(self, x_BLC: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return queries, keys and values, B L N D each; `proj` is for what attention makes of them."""
-        return self.norm(self.qkv(x_BLC), self._num_heads)
-
-
 def _feed_forward(params: Flux2Params) -> nn.Sequential:
     return nn.Sequential(
         nn.Linear(params.hidden_size, 2 * params.mlp_size, bias=False),
@@ -97,69 +83,13 @@ def _feed_forward(params: Flux2Params) -> nn.Sequential:
     )
 
 
-class DoubleStreamBlock(nn.Module):
-    """Joint attention over text and picture, each with its own weights, then a feed-forward layer for each."""
-
-    def __init__(self, params: Flux2Params) -> None:
-        super().__init__()
-        self.img_attn = SelfAttention(params)
-        self.img_mlp = _feed_forward(params)
-        self.txt_attn = SelfAttention(params)
-        self.txt_mlp = _feed_forward(params)
-
-    def forward(
-        self,
-        img_BLC: Tensor,
-        txt_BLC: Tensor,
-        img_mod: tuple[Modulated, ...],
-        txt_mod: tuple[Modulated, ...],
-        rotation: Rotation,
-    ) -> tuple[Tensor, Tensor]:
-        txt_qkv = self.txt_attn(modulated(txt_BLC, txt_mod[0]))
-        img_qkv = self.img_attn(modulated(img_BLC, img_mod[0]))
-        q_BLND, k_BLND, v_BLND = (torch.cat(both, dim=1) for both in zip(txt_qkv, img_qkv, strict=True))
-        joint_BLC = attention(q_BLND, k_BLND, v_BLND, rotation)
-        num_txt = txt_BLC.shape[1]
-        img_BLC = img_BLC + img_mod[0].gate_B1C * self.img_attn.proj(joint_BLC[:, num_txt:])
-        img_BLC = img_BLC + img_mod[1].gate_B1C * self.img_mlp(modulated(img_BLC, img_mod[1]))
-        txt_BLC = txt_BLC + txt_mod[0].gate_B1C * self.txt_attn.proj(joint_BLC[:, :num_txt])
-        txt_BLC = txt_BLC + txt_mod[1].gate_B1C * self.txt_mlp(modulated(txt_BLC, txt_mod[1]))
-        return img_BLC, txt_BLC
+def _double_block(params: Flux2Params) -> DoubleStreamBlock:
+    return DoubleStreamBlock(params.hidden_size, params.num_heads, lambda: _feed_forward(params), bias=False)
 
 
-class SingleStreamBlock(nn.Module):
-    """Attention and feed-forward side by side on text and picture together (Dehghani et al. 2023, arXiv:2302.05442)."""
-
-    def __init__(self, params: Flux2Params) -> None:
-        super().__init__()
-        self._sizes = (3 * params.hidden_size, 2 * params.mlp_size)
-        self._num_heads = params.num_heads
-        self.linear1 = nn.Linear(params.hidden_size, sum(self._sizes), bias=False)
-        self.norm = QkNorm(params.head_dim)
-        self.mlp_act = SwiGlu()
-        self.linear2 = nn.Linear(params.hidden_size + params.mlp_size, params.hidden_size, bias=False)
-
-    def forward(self, x_BLC: Tensor, mod: Modulated, rotation: Rotation) -> Tensor:
-        qkv_BLC, mlp_BLC = self.linear1(modulated(x_BLC, mod)).split(self._sizes, dim=-1)
-        q_BLND, k_BLND, v_BLND = self.norm(qkv_BLC, self._num_heads)
-        attended_BLC = attention(q_BLND, k_BLND, v_BLND, rotation)
-        out_BLC = self.linear2(torch.cat([attended_BLC, self.mlp_act(mlp_BLC)], dim=-1))
-        return x_BLC + mod.gate_B1C * out_BLC
-
-
-class LastLayer(nn.Module):
-    """Layer norm with its own shift and scale (in this order), then one linear layer."""
-
-    def __init__(self, params: Flux2Params) -> None:
-        super().__init__()
-        self.linear = nn.Linear(params.hidden_size, params.in_channels, bias=False)
-        self.adaLN_modulation = nn.Sequential(
-            nn.SiLU(), nn.Linear(params.hidden_size, 2 * params.hidden_size, bias=False)
-        )
-
-    def forward(self, x_BLC: Tensor, vec_BC: Tensor) -> Tensor:
-        shift_B1C, scale_B1C = self.adaLN_modulation(vec_BC)[:, None].chunk(2, dim=-1)
-        return self.linear((1 + scale_B1C) * normalised(x_BLC) + shift_B1C)
+def _single_block(params: Flux2Params) -> SingleStreamBlock:
+    d, mlp = params.hidden_size, params.mlp_size
+    return SingleStreamBlock(d, params.num_heads, 2 * mlp, mlp, SwiGlu(), bias=False)
 
 
 class Flux2(nn.Module):
@@ -170,16 +100,16 @@ class Flux2(nn.Module):
         self.params = params
         d = params.hidden_size
         self.img_in = nn.Linear(params.in_channels, d, bias=False)
-        self.time_in = MlpEmbedder(NUM_FEATURES, d)
+        self.time_in = MlpEmbedder(NUM_FEATURES, d, bias=False)
         self.txt_in = nn.Linear(params.context_in_dim, d, bias=False)
         if params.guidance_embed:
-            self.guidance_in = MlpEmbedder(NUM_FEATURES, d)
-        self.double_blocks = nn.ModuleList(DoubleStreamBlock(params) for _ in range(params.depth))
-        self.single_blocks = nn.ModuleList(SingleStreamBlock(params) for _ in range(params.depth_single_blocks))
-        self.double_stream_modulation_img = Modulation(d, num_sublayers=2)
-        self.double_stream_modulation_txt = Modulation(d, num_sublayers=2)
-        self.single_stream_modulation = Modulation(d, num_sublayers=1)
-        self.final_layer = LastLayer(params)
+            self.guidance_in = MlpEmbedder(NUM_FEATURES, d, bias=False)
+        self.double_blocks = nn.ModuleList(_double_block(params) for _ in range(params.depth))
+        self.single_blocks = nn.ModuleList(_single_block(params) for _ in range(params.depth_single_blocks))
+        self.double_stream_modulation_img = Modulation(d, num_sublayers=2, bias=False)
+        self.double_stream_modulation_txt = Modulation(d, num_sublayers=2, bias=False)
+        self.single_stream_modulation = Modulation(d, num_sublayers=1, bias=False)
+        self.final_layer = LastLayer(d, params.in_channels, bias=False)
 
     def forward(
         self,
@@ -189,6 +119,7 @@ class Flux2(nn.Module):
         context_BLC: Tensor,
         context_ids_BL4: Tensor,
         guidance_B: Tensor | None = None,
+        query_chunk: int | None = None,
     ) -> Tensor:
         """Predict the velocity dx/dt of every picture token.
 
@@ -199,29 +130,24 @@ class Flux2(nn.Module):
             context_BLC: text features; padding takes part like any other token.
             context_ids_BL4: their positions, (0, 0, 0, l).
             guidance_B: guidance strength of each row, exactly when params.guidance_embed.
+            query_chunk: queries that attend at a time, to save memory; None for all.
 
         Returns:
             Velocities of all tokens of x_BLC, those of reference tokens without meaning.
         """
-        vec_BC = self._conditioning(timesteps_B, guidance_B, x_BLC.dtype)
+        vec_BC = conditioning_vector(self.time_in, self.guidance_in, timesteps_B, guidance_B, x_BLC.dtype)
         ids_BL4 = torch.cat([context_ids_BL4, x_ids_BL4], dim=1)
         rotation = Rotation(rotation_angles(ids_BL4, self.params.axes_dim, self.params.theta))
+        attend = FullAttention(rotation, max_queries)
+        attend = JointAttention(rotation, query_chunk)
         img_mod = self.double_stream_modulation_img(vec_BC)
         txt_mod = self.double_stream_modulation_txt(vec_BC)
         (single_mod,) = self.single_stream_modulation(vec_BC)
 
         img_BLC, txt_BLC = self.img_in(x_BLC), self.txt_in(context_BLC)
         for block in self.double_blocks:
-            img_BLC, txt_BLC = block(img_BLC, txt_BLC, img_mod, txt_mod, rotation)
+            img_BLC, txt_BLC = block(img_BLC, txt_BLC, img_mod, txt_mod, attend)
         joint_BLC = torch.cat([txt_BLC, img_BLC], dim=1)
         for block in self.single_blocks:
-            joint_BLC = block(joint_BLC, single_mod, rotation)
+            joint_BLC = block(joint_BLC, single_mod, attend)
         return self.final_layer(joint_BLC[:, txt_BLC.shape[1] :], vec_BC)
-
-    def _conditioning(self, timesteps_B: Tensor, guidance_B: Tensor | None, dtype: torch.dtype) -> Tensor:
-        if (guidance_B is not None) != self.params.guidance_embed:
-            raise ValueError("guidance_B belongs to networks with guidance_embed, and to no other")
-        vec_BC = self.time_in(sinusoidal_features(timesteps_B).to(dtype))
-        if guidance_B is None:
-            return vec_BC
-        return vec_BC + self.guidance_in(sinusoidal_features(guidance_B).to(dtype))

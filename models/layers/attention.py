@@ -3,6 +3,8 @@
 Shape suffixes: B = rows, L = tokens, N = heads, D = channels of a head, C = N times D.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -37,8 +39,23 @@ class QkNorm(nn.Module):
         return self.query_norm(q_BLND), self.key_norm(k_BLND), v_BLND
 
 
-def attention(q_BLND: Tensor, k_BLND: Tensor, v_BLND: Tensor, rotation: Rotation) -> Tensor:
-    """Rotate queries and keys, let every token attend to every token, and join the heads: B L C."""
-    q_BNLD, k_BNLD, v_BNLD = (x.transpose(1, 2) for x in (rotation(q_BLND), rotation(k_BLND), v_BLND))
-    out_BNLD = functional.scaled_dot_product_attention(q_BNLD, k_BNLD, v_BNLD)
-    return out_BNLD.transpose(1, 2).flatten(2)
+@dataclass(frozen=True)
+class JointAttention:
+    """Rotates queries and keys, lets every token attend to every token, and joins the heads.
+
+    Attributes:
+        rotation: of every token.
+        query_chunk: queries that attend at a time; None for all. The result is the same, a smaller number takes less memory where
+            no fused kernel serves the device, and more time.
+    """
+
+    rotation: Rotation
+    query_chunk: int | None = None
+
+    def __call__(self, q_BLND: Tensor, k_BLND: Tensor, v_BLND: Tensor) -> Tensor:
+        """Return what every token gathers, B L C."""
+        q_BNLD, k_BNLD, v_BNLD = (x.transpose(1, 2) for x in (self.rotation(q_BLND), self.rotation(k_BLND), v_BLND))
+        queries = q_BNLD.split(self.query_chunk or q_BNLD.shape[2], dim=2)
+        out = [functional.scaled_dot_product_attention(part, k_BNLD, v_BNLD) for part in queries]
+        out_BNLD = out[0] if len(out) == 1 else torch.cat(out, dim=2)
+        return out_BNLD.transpose(1, 2).flatten(2)

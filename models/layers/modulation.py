@@ -20,11 +20,11 @@ class Modulated(NamedTuple):
 
 
 class Modulation(nn.Module):
-    """One linear layer that makes the modulation of `num_sublayers` sublayers (BFL `Modulation`), without bias."""
+    """One linear layer that makes the modulation of `num_sublayers` sublayers (BFL `Modulation`)."""
 
-    def __init__(self, hidden_size: int, num_sublayers: int) -> None:
+    def __init__(self, hidden_size: int, num_sublayers: int, *, bias: bool) -> None:
         super().__init__()
-        self.lin = nn.Linear(hidden_size, 3 * num_sublayers * hidden_size, bias=False)
+        self.lin = nn.Linear(hidden_size, 3 * num_sublayers * hidden_size, bias=bias)
         self._num_sublayers = num_sublayers
 
     def forward(self, vec_BC: Tensor) -> tuple[Modulated, ...]:

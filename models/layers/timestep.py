@@ -34,12 +34,12 @@ def sinusoidal_features(t_B: Tensor, num_features: int = NUM_FEATURES) -> Tensor
 
 
 class MlpEmbedder(nn.Module):
-    """Two linear layers with SiLU between them, without biases (BFL `MLPEmbedder`)."""
+    """Two linear layers with SiLU between them (BFL `MLPEmbedder`)."""
 
-    def __init__(self, in_channels: int, hidden_size: int) -> None:
+    def __init__(self, in_channels: int, hidden_size: int, *, bias: bool) -> None:
         super().__init__()
-        self.in_layer = nn.Linear(in_channels, hidden_size, bias=False)
-        self.out_layer = nn.Linear(hidden_size, hidden_size, bias=False)
+        self.in_layer = nn.Linear(in_channels, hidden_size, bias=bias)
+        self.out_layer = nn.Linear(hidden_size, hidden_size, bias=bias)
 
     def forward(self, x_BF: Tensor) -> Tensor:
         return self.out_layer(functional.silu(self.in_layer(x_BF)))

@@ -5,6 +5,7 @@ time is also the noise level sigma. Everything is float32, in the order of opera
 FlowMatchEulerDiscreteScheduler, so that both agree to the last bit.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,25 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.errors import UnsupportedInput
+
 LARGE_PICTURE = 4300
 """Tokens from which the shift of FLUX.2 no longer depends on the number of steps."""
-
-
-@dataclass(frozen=True)
-class FlowSchedule:
-    """How a folder's scheduler shifts its times (fields of Diffusers' scheduler_config.json).
-
-    Attributes:
-        shift: static shift s: t -> s t / (1 + (s - 1) t); unused when the shift is dynamic.
-        use_dynamic_shifting: whether the shift follows the picture's size and the number of steps, as FLUX.2's does.
-        time_shift_type: form of the dynamic shift: with e^mu, or with mu itself.
-        shift_terminal: stretch the times so that the last one before 0 is this; None leaves them.
-    """
-
-    shift: float = 1.0
-    use_dynamic_shifting: bool = False
-    time_shift_type: Literal["exponential", "linear"] = "exponential"
-    shift_terminal: float | None = None
 
 
 def empirical_mu(num_tokens: int, num_steps: int) -> float:
@@ -51,6 +37,47 @@ def empirical_mu(num_tokens: int, num_steps: int) -> float:
     return slope * num_steps + (at_200_steps - 200.0 * slope)
 
 
+@dataclass(frozen=True)
+class LinearMu:
+    """FLUX.1's shift: a line through two sizes of picture (BFL `get_lin_function`; fields of Diffusers' scheduler_config.json).
+
+    Attributes:
+        base_tokens: tokens of a small picture.
+        max_tokens: tokens of a large picture.
+        base_shift: mu of the small one.
+        max_shift: mu of the large one.
+    """
+
+    base_tokens: int = 256
+    max_tokens: int = 4096
+    base_shift: float = 0.5
+    max_shift: float = 1.15
+
+    def __call__(self, num_tokens: int, num_steps: int) -> float:
+        """Return mu; the number of steps does not matter."""
+        slope = (self.max_shift - self.base_shift) / (self.max_tokens - self.base_tokens)
+        return num_tokens * slope + (self.base_shift - slope * self.base_tokens)
+
+
+@dataclass(frozen=True)
+class FlowSchedule:
+    """How a folder's scheduler shifts its times (fields of Diffusers' scheduler_config.json).
+
+    Attributes:
+        shift: static shift s: t -> s t / (1 + (s - 1) t); unused when the shift is dynamic.
+        use_dynamic_shifting: whether the shift follows the picture's size, and FLUX.2's the number of steps.
+        mu: the dynamic shift of (tokens of the picture, steps).
+        time_shift_type: form of the dynamic shift: with e^mu, or with mu itself.
+        shift_terminal: stretch the times so that the last one before 0 is this; None leaves them.
+    """
+
+    shift: float = 1.0
+    use_dynamic_shifting: bool = False
+    mu: Callable[[int, int], float] = empirical_mu
+    time_shift_type: Literal["exponential", "linear"] = "exponential"
+    shift_terminal: float | None = None
+
+
 def flow_times(schedule: FlowSchedule, num_tokens: int, num_steps: int) -> Tensor:
     """Return the times of a schedule.
 
@@ -66,7 +93,7 @@ def flow_times(schedule: FlowSchedule, num_tokens: int, num_steps: int) -> Tenso
         raise ValueError(f"num_steps is {num_steps}; a schedule has at least one step")
     times = np.linspace(1.0, 1 / num_steps, num_steps).astype(np.float32)
     if schedule.use_dynamic_shifting:
-        times = _dynamically_shifted(times, empirical_mu(num_tokens, num_steps), schedule.time_shift_type)
+        times = _dynamically_shifted(times, schedule.mu(num_tokens, num_steps), schedule.time_shift_type)
     else:
         times = schedule.shift * times / (1 + (schedule.shift - 1) * times)
     if schedule.shift_terminal is not None:
@@ -80,3 +107,23 @@ def _dynamically_shifted(
 ) -> NDArray[np.float32]:
     factor = float(np.exp(mu)) if kind == "exponential" else mu
     return np.asarray(factor / (factor + (1 / times - 1)), dtype=np.float32)
+
+
+def first_step(num_steps: int, strength: float) -> int:
+    """Return the step at which a picture that is given enters a schedule of num_steps: the last `strength` of them are run.
+
+    At least one step is run, however small the strength.
+
+    Args:
+        num_steps: of the whole schedule.
+        strength: in (0, 1]; 1 keeps nothing of the picture.
+    """
+    if not 0 < strength <= 1:
+        raise UnsupportedInput(f"strength {strength:g} is not above 0 and at most 1")
+    return min(int(num_steps - min(num_steps * strength, num_steps)), num_steps - 1)
+
+
+def noised(clean_LC: Tensor, noise_LC: Tensor, t: float) -> Tensor:
+    """Mix a clean picture's latents with noise as they stand at time t (0 clean, 1 noise), in the latents' dtype."""
+    sigma = torch.tensor(t, dtype=torch.float32).to(clean_LC)
+    return sigma * noise_LC + (1.0 - sigma) * clean_LC

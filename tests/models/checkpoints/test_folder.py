@@ -67,9 +67,14 @@ CASES: dict[str, tuple[Callable[[Path], object], type[ModelError], str]] = {
     "broken json": (lambda f: (f / "model_index.json").write_text("{,"), MalformedConfig, "is no JSON file"),
     "a list": (lambda f: (f / "generation.json").write_text("[]"), MalformedConfig, "holds no JSON object"),
     "other pipeline": (
+        lambda f: edit(f / "model_index.json", _class_name="StableDiffusionPipeline"),
+        MalformedConfig,
+        '"StableDiffusionPipeline", not one of FluxPipeline,',
+    ),
+    "pipeline of another family": (
         lambda f: edit(f / "model_index.json", _class_name="FluxPipeline"),
         MalformedConfig,
-        '"FluxPipeline", not "Flux2KleinPipeline"',
+        "transformer is .*, not FluxTransformer2DModel",
     ),
     "nameless": (lambda f: edit(f / "model_index.json", _class_name=None), MalformedConfig, "_class_name"),
     "unnamed transformer": (

@@ -1,0 +1,144 @@
+"""The transformer of FLUX.1 and all its variants: noisy picture tokens, text features and a pooled text vector to a velocity.
+
+Parameters carry Black Forest Labs' names and fused layout (github.com/black-forest-labs/flux, src/flux/model.py). The variants are
+sizes: Fill and the control networks read wider tokens (conditions lie in further channels), schnell ignores guidance, and Kontext's
+reference is further tokens. Reading files belongs to models.checkpoints, noise and steps to models.samplers.
+
+Shape suffixes: B = rows, L = tokens, C = channels, 3 = axes of a position (reference, row, column).
+Time: 1 is pure noise, 0 is the picture.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from models.layers.attention import Attend, FullAttention
+from models.layers.blocks import BlockSizes, DoubleStream, SingleStream, check_heads
+from models.layers.feed_forward import TanhGelu
+from models.layers.modulation import LastLayer, Modulation
+from models.layers.rope import Rotation, rotation_angles
+from models.layers.timestep import NUM_FEATURES, MlpEmbedder, conditioning_vector
+
+
+@dataclass(frozen=True)
+class Flux1Params:
+    """Sizes of the network. The defaults are those of FLUX.1 [dev].
+
+    Attributes:
+        in_channels: channels of a picture token, conditions included.
+        out_channels: channels of its velocity.
+        vec_in_dim: channels of the pooled text vector.
+        context_in_dim: channels of a text token.
+        hidden_size: width of the residual stream.
+        num_heads: attention heads; hidden_size / num_heads is the sum of axes_dim.
+        depth: blocks with separate weights for picture and text.
+        depth_single_blocks: blocks with shared weights after them.
+        axes_dim: channels of a head that encode each of the three position axes.
+        theta: base of the rotary frequencies.
+        mlp_ratio: width of a feed-forward layer over hidden_size.
+        guidance_embed: whether the guidance strength is an input of the network.
+    """
+
+    in_channels: int = 64
+    out_channels: int = 64
+    vec_in_dim: int = 768
+    context_in_dim: int = 4096
+    hidden_size: int = 3072
+    num_heads: int = 24
+    depth: int = 19
+    depth_single_blocks: int = 38
+    axes_dim: tuple[int, ...] = (16, 56, 56)
+    theta: int = 10_000
+    mlp_ratio: float = 4.0
+    guidance_embed: bool = True
+
+    def __post_init__(self) -> None:
+        check_heads(self.hidden_size, self.num_heads, self.axes_dim)
+
+    @property
+    def block(self) -> BlockSizes:
+        """Sizes of every block."""
+        return BlockSizes(self.hidden_size, self.num_heads, self.axes_dim, self.mlp_ratio, TanhGelu, bias=True)
+
+
+class DoubleStreamBlock(DoubleStream):
+    """A block for text and picture, with modulations of its own."""
+
+    def __init__(self, sizes: BlockSizes) -> None:
+        super().__init__(sizes)
+        self.img_mod = Modulation(sizes.hidden_size, num_sublayers=2, bias=sizes.bias)
+        self.txt_mod = Modulation(sizes.hidden_size, num_sublayers=2, bias=sizes.bias)
+
+    def forward(self, img_BLC: Tensor, txt_BLC: Tensor, vec_BC: Tensor, attend: Attend) -> tuple[Tensor, Tensor]:
+        return self.mixed(img_BLC, txt_BLC, self.img_mod(vec_BC), self.txt_mod(vec_BC), attend)
+
+
+class SingleStreamBlock(SingleStream):
+    """A block for text and picture together, with a modulation of its own."""
+
+    def __init__(self, sizes: BlockSizes) -> None:
+        super().__init__(sizes)
+        self.modulation = Modulation(sizes.hidden_size, num_sublayers=1, bias=sizes.bias)
+
+    def forward(self, x_BLC: Tensor, vec_BC: Tensor, attend: Attend) -> Tensor:
+        (mod,) = self.modulation(vec_BC)
+        return self.mixed(x_BLC, mod, attend)
+
+
+class Flux1(nn.Module):
+    """FLUX.1's transformer (BFL `Flux`)."""
+
+    def __init__(self, params: Flux1Params) -> None:
+        super().__init__()
+        self.params = params
+        d = params.hidden_size
+        self.img_in = nn.Linear(params.in_channels, d)
+        self.time_in = MlpEmbedder(NUM_FEATURES, d, bias=True)
+        self.vector_in = MlpEmbedder(params.vec_in_dim, d, bias=True)
+        self.guidance_in = MlpEmbedder(NUM_FEATURES, d, bias=True) if params.guidance_embed else None
+        self.txt_in = nn.Linear(params.context_in_dim, d)
+        self.double_blocks = nn.ModuleList(DoubleStreamBlock(params.block) for _ in range(params.depth))
+        self.single_blocks = nn.ModuleList(SingleStreamBlock(params.block) for _ in range(params.depth_single_blocks))
+        self.final_layer = LastLayer(d, params.out_channels, bias=True)
+
+    def forward(
+        self,
+        x_BLC: Tensor,
+        x_ids_BL3: Tensor,
+        timesteps_B: Tensor,
+        context_BLC: Tensor,
+        context_ids_BL3: Tensor,
+        pooled_BC: Tensor,
+        guidance_B: Tensor | None = None,
+        *,
+        max_queries: int | None = None,
+    ) -> Tensor:
+        """Predict the velocity dx/dt of every picture token.
+
+        Args:
+            x_BLC: picture tokens at time timesteps_B, then the channels of their conditions; reference tokens may follow them.
+            x_ids_BL3: their positions: (0, row, column), of a reference (1, row, column).
+            timesteps_B: times in [0, 1].
+            context_BLC: text features; padding takes part like any other token.
+            context_ids_BL3: their positions, all zero.
+            pooled_BC: the text as one vector.
+            guidance_B: guidance strength of each row, exactly when params.guidance_embed.
+            max_queries: bounds the memory of attention without changing its result; see FullAttention.
+
+        Returns:
+            Velocities of all tokens of x_BLC (B L out_channels), those of reference tokens without meaning.
+        """
+        vec_BC = conditioning_vector(self.time_in, self.guidance_in, timesteps_B, guidance_B, x_BLC.dtype)
+        vec_BC = vec_BC + self.vector_in(pooled_BC)
+        ids_BL3 = torch.cat([context_ids_BL3, x_ids_BL3], dim=1)
+        rotation = Rotation(rotation_angles(ids_BL3, self.params.axes_dim, self.params.theta))
+        attend = FullAttention(rotation, max_queries)
+
+        img_BLC, txt_BLC = self.img_in(x_BLC), self.txt_in(context_BLC)
+        for block in self.double_blocks:
+            img_BLC, txt_BLC = block(img_BLC, txt_BLC, vec_BC, attend)
+        joint_BLC = torch.cat([txt_BLC, img_BLC], dim=1)
+        for block in self.single_blocks:
+            joint_BLC = block(joint_BLC, vec_BC, attend)
+        return self.final_layer(joint_BLC[:, txt_BLC.shape[1] :], vec_BC)
