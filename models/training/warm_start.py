@@ -9,7 +9,8 @@ Two opposite constants in the colours' group keep group norm from removing the m
 import torch
 from torch import Tensor, nn
 
-from models.vae.autoencoder_flux2 import AttnBlock, AutoencoderFlux2, Downsample, ResnetBlock, Upsample
+from models.vae.autoencoder_flux2 import AutoencoderFlux2
+from models.vae.blocks import AttnBlock, Downsample, ResnetBlock, Upsample
 
 NUM_COLOURS = 3
 CONSTANTS = (3, 4)  # channels that hold plus and minus CONSTANT
@@ -43,6 +44,7 @@ def start_as_blurry_copy(network: AutoencoderFlux2) -> None:
             _carry(module.conv, COLOURS, torch.tensor([[1.0, 2, 1], [2, 4, 2], [1, 2, 1]]) / 16)
     _code(network)
     for conv in (network.encoder.quant_conv, network.decoder.post_quant_conv):
+        assert isinstance(conv, nn.Conv2d)
         nn.init.dirac_(conv.weight)
         _silence_bias(conv)
     _carry(network.decoder.conv_in, COLOURS, _centre())
