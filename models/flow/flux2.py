@@ -135,10 +135,9 @@ class Flux2(nn.Module):
         Returns:
             Velocities of all tokens of x_BLC, those of reference tokens without meaning.
         """
-        vec_BC = conditioning_vector(self.time_in, self.guidance_in, timesteps_B, guidance_B, x_BLC.dtype)
+        vec_BC = self._conditioning(timesteps_B, guidance_B, x_BLC.dtype)
         ids_BL4 = torch.cat([context_ids_BL4, x_ids_BL4], dim=1)
         rotation = Rotation(rotation_angles(ids_BL4, self.params.axes_dim, self.params.theta))
-        attend = FullAttention(rotation, max_queries)
         attend = JointAttention(rotation, query_chunk)
         img_mod = self.double_stream_modulation_img(vec_BC)
         txt_mod = self.double_stream_modulation_txt(vec_BC)
@@ -151,3 +150,11 @@ class Flux2(nn.Module):
         for block in self.single_blocks:
             joint_BLC = block(joint_BLC, single_mod, attend)
         return self.final_layer(joint_BLC[:, txt_BLC.shape[1] :], vec_BC)
+
+    def _conditioning(self, timesteps_B: Tensor, guidance_B: Tensor | None, dtype: torch.dtype) -> Tensor:
+        if (guidance_B is not None) != self.params.guidance_embed:
+            raise ValueError("guidance_B belongs to networks with guidance_embed, and to no other")
+        vec_BC = self.time_in(sinusoidal_features(timesteps_B).to(dtype))
+        if guidance_B is None:
+            return vec_BC
+        return vec_BC + self.guidance_in(sinusoidal_features(guidance_B).to(dtype))
