@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from models.checkpoints.autoencoder import load_autoencoder
 from models.checkpoints.files import fingerprint
-from models.checkpoints.flux2 import load_autoencoder, load_transformer
+from models.checkpoints.flux2 import load_transformer
 from models.checkpoints.folder import Folder, read_folder
 from models.checkpoints.qwen3 import load_text_encoder
 from models.errors import MalformedConfig
@@ -32,7 +33,7 @@ from models.samplers.schedules import FlowSchedule, flow_times
 from models.specs import GenerationDefaults, Guidance, ModelSpec
 from models.text.qwen3 import Qwen3Encoder
 from models.text.tokenizers import ChatTokenizer, Tokens
-from models.vae.autoencoder_flux2 import AutoencoderFlux2
+from models.vae.autoencoder import Autoencoder
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -56,7 +57,7 @@ class Components:
 
     spec: ModelSpec
     transformer: Flux2
-    autoencoder: AutoencoderFlux2
+    autoencoder: Autoencoder
     text_encoder: Qwen3Encoder
     tokenizer: ChatTokenizer
     schedule: FlowSchedule

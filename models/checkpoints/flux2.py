@@ -1,4 +1,4 @@
-"""FLUX.2's transformer and autoencoder in Diffusers' folder layout: config.json to parameters, weights strictly, and back."""
+"""FLUX.2's transformer in Diffusers' folder layout: config.json to parameters, weights strictly, and back."""
 
 from pathlib import Path
 
@@ -6,17 +6,14 @@ import torch
 
 from models.checkpoints.config import Config, write_object
 from models.checkpoints.files import TensorFiles, write_tensors
-from models.checkpoints.keymaps.autoencoder_flux2 import autoencoder_flux2
 from models.checkpoints.keymaps.flux2 import FLUX2
 from models.checkpoints.load import foreign_state, load_network
 from models.flow.flux2 import Flux2, Flux2Params
 from models.layers.modulation import NORM_EPS
 from models.layers.timestep import NUM_FEATURES
-from models.vae.autoencoder_flux2 import PATCH, AutoencoderFlux2, AutoencoderFlux2Params
 
 STEM = "diffusion_pytorch_model"
-TRANSFORMER_CLASS, AUTOENCODER_CLASS = "Flux2Transformer2DModel", "AutoencoderKLFlux2"
-BATCH_NORM_EPS, BATCH_NORM_MOMENTUM = 1e-4, 0.1
+TRANSFORMER_CLASS = "Flux2Transformer2DModel"
 
 
 def load_transformer(folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Flux2:
@@ -34,27 +31,6 @@ def save_transformer(network: Flux2, folder: Path, dtype: torch.dtype | None = N
     """Write a transformer so that load_transformer and Diffusers read it; dtype None keeps that of the parameters."""
     write_object(folder / "config.json", transformer_config(network.params))
     write_tensors(folder / f"{STEM}.safetensors", foreign_state(network, FLUX2, dtype))
-
-
-def load_autoencoder(
-    folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
-) -> AutoencoderFlux2:
-    """Load the autoencoder in `folder` (config.json and safetensors of Diffusers' AutoencoderKLFlux2).
-
-    Raises:
-        CheckpointError: a file is missing, malformed, or does not fit.
-    """
-    params = autoencoder_params(Config(folder / "config.json"))
-    files = TensorFiles.of_component(folder, STEM)
-    table = autoencoder_flux2(len(params.block_channels))
-    return load_network(lambda: AutoencoderFlux2(params), files, table, device=torch.device(device), dtype=dtype)
-
-
-def save_autoencoder(network: AutoencoderFlux2, folder: Path, dtype: torch.dtype | None = None) -> None:
-    """Write an autoencoder so that load_autoencoder and Diffusers read it; dtype None keeps that of the parameters."""
-    write_object(folder / "config.json", autoencoder_config(network.params))
-    table = autoencoder_flux2(len(network.params.block_channels))
-    write_tensors(folder / f"{STEM}.safetensors", foreign_state(network, table, dtype))
 
 
 def transformer_params(config: Config) -> Flux2Params:
@@ -105,56 +81,4 @@ def transformer_config(params: Flux2Params) -> dict[str, object]:
         "rope_theta": params.theta,
         "eps": NORM_EPS,
         "guidance_embeds": params.guidance_embed,
-    }
-
-
-def autoencoder_params(config: Config) -> AutoencoderFlux2Params:
-    """Read the autoencoder's sizes; what the file leaves out has Diffusers' default, which is the published one's."""
-    config.require("_class_name", AUTOENCODER_CLASS)
-    default = AutoencoderFlux2Params()
-    channels = config.integers("block_out_channels", default.block_channels)
-    in_channels = config.integer("in_channels", default.in_channels)
-    num_levels = len(channels)
-    config.require("out_channels", in_channels)
-    config.require("down_block_types", ["DownEncoderBlock2D"] * num_levels)
-    config.require("up_block_types", ["UpDecoderBlock2D"] * num_levels)
-    config.require("decoder_block_out_channels", None, list(channels))
-    config.require("act_fn", "silu")
-    for field in ("use_quant_conv", "use_post_quant_conv", "mid_block_add_attention"):
-        config.require(field, True)
-    config.require("batch_norm_eps", BATCH_NORM_EPS)
-    config.require("patch_size", [PATCH, PATCH])
-    config.ignore("sample_size", "batch_norm_momentum", "force_upcast")
-    params = AutoencoderFlux2Params(
-        in_channels=in_channels,
-        block_channels=channels,
-        layers_per_block=config.integer("layers_per_block", default.layers_per_block),
-        z_channels=config.integer("latent_channels", default.z_channels),
-        norm_num_groups=config.integer("norm_num_groups", default.norm_num_groups),
-    )
-    config.finish()
-    return params
-
-
-def autoencoder_config(params: AutoencoderFlux2Params) -> dict[str, object]:
-    """The config.json of an autoencoder; autoencoder_params reads it back."""
-    num_levels = len(params.block_channels)
-    return {
-        "_class_name": AUTOENCODER_CLASS,
-        "in_channels": params.in_channels,
-        "out_channels": params.in_channels,
-        "down_block_types": ["DownEncoderBlock2D"] * num_levels,
-        "up_block_types": ["UpDecoderBlock2D"] * num_levels,
-        "block_out_channels": list(params.block_channels),
-        "layers_per_block": params.layers_per_block,
-        "act_fn": "silu",
-        "latent_channels": params.z_channels,
-        "norm_num_groups": params.norm_num_groups,
-        "sample_size": 1024,
-        "use_quant_conv": True,
-        "use_post_quant_conv": True,
-        "mid_block_add_attention": True,
-        "batch_norm_eps": BATCH_NORM_EPS,
-        "batch_norm_momentum": BATCH_NORM_MOMENTUM,
-        "patch_size": [PATCH, PATCH],
     }

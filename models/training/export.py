@@ -7,9 +7,10 @@ from pathlib import Path
 import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
+from models.checkpoints.autoencoder import save_autoencoder
 from models.checkpoints.config import write_object
 from models.checkpoints.files import write_tensors
-from models.checkpoints.flux2 import save_autoencoder, save_transformer
+from models.checkpoints.flux2 import save_transformer
 from models.training.prompted import PromptedFlow
 from models.training.tokenizer import Vocabulary
 from models.vae.autoencoder_flux2 import AutoencoderFlux2

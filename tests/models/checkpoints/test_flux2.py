@@ -7,17 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers.models.autoencoders.autoencoder_kl_flux2 import AutoencoderKLFlux2
 from diffusers.models.transformers.transformer_flux2 import Flux2Transformer2DModel
 from torch import Tensor
 
 from models.checkpoints.config import Config
 from models.checkpoints.flux2 import (
-    autoencoder_config,
-    autoencoder_params,
-    load_autoencoder,
     load_transformer,
-    save_autoencoder,
     save_transformer,
     transformer_config,
     transformer_params,
@@ -25,8 +20,7 @@ from models.checkpoints.flux2 import (
 from models.errors import MalformedConfig
 from models.flow.flux2 import Flux2, Flux2Params
 from models.latents import image_ids, text_ids
-from models.vae.autoencoder_flux2 import AutoencoderFlux2, AutoencoderFlux2Params, patchify
-from tests.fixtures.tiny_models import tiny_autoencoder, tiny_transformer
+from tests.fixtures.tiny_models import tiny_transformer
 from tests.models.golden import fill, golden_input
 
 CONTEXT = 96
@@ -77,27 +71,6 @@ def test_the_transformer_equals_diffusers(
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
 
-@torch.no_grad()
-def test_the_autoencoder_equals_diffusers(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    oracle = tiny_autoencoder()
-    oracle.save_pretrained(tmp_path)
-    network = load_autoencoder(tmp_path)
-    image, z = golden_input("image", (2, 3, 32, 64)).clamp(-1, 1), golden_input("z", (2, 4, 4, 8))
-    mean = oracle.encode(image).latent_dist.mode()
-    torch.testing.assert_close(network.encode_mean(image), mean, atol=1e-4, rtol=0)
-    torch.testing.assert_close(network.encode(image), oracle.bn(patchify(mean)), atol=1e-4, rtol=0)
-    torch.testing.assert_close(network.decode_mean(z), oracle.decode(z).sample, atol=1e-4, rtol=0)
-    normalised = oracle.bn(patchify(z))
-    torch.testing.assert_close(network.decode(normalised), oracle.decode(z).sample, atol=1e-4, rtol=0)
-
-
-def test_the_published_autoencoder_has_its_number_of_parameters() -> None:
-    with torch.device("meta"):
-        network = AutoencoderFlux2(AutoencoderFlux2Params())
-    assert sum(parameter.numel() for parameter in network.parameters()) == 84_046_115
-
-
 @pytest.mark.parametrize("guidance_embed", [True, False])
 def test_diffusers_reads_the_transformer_that_we_write(tmp_path: Path, guidance_embed: bool) -> None:
     torch.manual_seed(0)
@@ -108,17 +81,6 @@ def test_diffusers_reads_the_transformer_that_we_write(tmp_path: Path, guidance_
     again = Flux2Transformer2DModel.from_pretrained(tmp_path / "ours")
     assert same_tensors(again.state_dict(), oracle.state_dict())
     assert same_tensors(load_transformer(tmp_path / "ours").state_dict(), network.state_dict())
-
-
-def test_diffusers_reads_the_autoencoder_that_we_write(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    oracle = tiny_autoencoder()
-    oracle.save_pretrained(tmp_path / "theirs")
-    network = load_autoencoder(tmp_path / "theirs")
-    save_autoencoder(network, tmp_path / "ours")
-    again = AutoencoderKLFlux2.from_pretrained(tmp_path / "ours")
-    assert same_tensors(again.state_dict(), oracle.state_dict())
-    assert same_tensors(load_autoencoder(tmp_path / "ours").state_dict(), network.state_dict())
 
 
 def test_weights_are_written_and_read_in_the_dtype_that_is_asked_for(tmp_path: Path) -> None:
@@ -145,9 +107,6 @@ def test_configs_come_back_as_they_were_written(tmp_path: Path) -> None:
     params = replace(Flux2Params(), depth=5, guidance_embed=False)
     (tmp_path / "t.json").write_text(json.dumps(transformer_config(params)))
     assert transformer_params(Config(tmp_path / "t.json")) == params
-    sizes = AutoencoderFlux2Params(block_channels=(16, 32), z_channels=8, norm_num_groups=4, layers_per_block=1)
-    (tmp_path / "v.json").write_text(json.dumps(autoencoder_config(sizes)))
-    assert autoencoder_params(Config(tmp_path / "v.json")) == sizes
 
 
 @pytest.mark.parametrize(
@@ -168,14 +127,3 @@ def test_a_transformer_config_that_means_something_else_is_refused(
     path.write_text(json.dumps(transformer_config(Flux2Params()) | {field: value}))
     with pytest.raises(MalformedConfig, match=message):
         transformer_params(Config(path))
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [("act_fn", "gelu"), ("use_quant_conv", False), ("decoder_block_out_channels", [64, 64, 64, 64]), ("scaling", 1)],
-)
-def test_an_autoencoder_config_that_means_something_else_is_refused(tmp_path: Path, field: str, value: object) -> None:
-    path = tmp_path / "config.json"
-    path.write_text(json.dumps(autoencoder_config(AutoencoderFlux2Params()) | {field: value}))
-    with pytest.raises(MalformedConfig, match=field):
-        autoencoder_params(Config(path))
