@@ -65,6 +65,21 @@ class TensorFiles:
             raise UnsafeFormat(f"{folder} holds its weights as {pickles[0]}; only safetensors are read")
         raise MissingComponent(f"{folder} holds no {whole.name} (nor {index.name})")
 
+    @classmethod
+    def of_file(cls, path: Path) -> "TensorFiles":
+        """Take one file by itself, as checkpoints outside Diffusers' layout are.
+
+        Raises:
+            MissingComponent: there is no such file.
+            UnsafeFormat: it is a pickle.
+            MalformedFile: it is damaged.
+        """
+        if path.suffix in UNSAFE_SUFFIXES:
+            raise UnsafeFormat(f"{path} holds its weights as a pickle; only safetensors are read")
+        if not path.is_file():
+            raise MissingComponent(f"{path} is not there")
+        return cls(path, dict.fromkeys(_names(path), path))
+
     def names(self) -> list[str]:
         """Names of all tensors."""
         return sorted(self._files)

@@ -131,3 +131,13 @@ def test_the_fingerprint_follows_every_file_that_matters_and_no_other(tmp_path: 
     after_weights = fingerprint(tmp_path)
     (tmp_path / "config.json").write_text("{ }")
     assert len({before, after_weights, fingerprint(tmp_path)}) == 3
+
+
+def test_one_file_is_taken_whatever_its_name(tmp_path: Path) -> None:
+    save_file({"a": torch.ones(2)}, tmp_path / "any-name.safetensors")
+    assert torch.equal(TensorFiles.of_file(tmp_path / "any-name.safetensors").read("a"), torch.ones(2))
+    with pytest.raises(MissingComponent, match="is not there"):
+        TensorFiles.of_file(tmp_path / "other.safetensors")
+    (tmp_path / "model.ckpt").write_bytes(b"")
+    with pytest.raises(UnsafeFormat, match="only safetensors are read"):
+        TensorFiles.of_file(tmp_path / "model.ckpt")
