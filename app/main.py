@@ -10,7 +10,7 @@ from fastapi import Depends, FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
-from app.api import errors, results, system
+from app.api import account, admin, errors, results, system
 from app.api.bfl import routes as bfl
 from app.api.public_url import check_proxies
 from app.core.catalog import Catalog
@@ -54,6 +54,8 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         redoc_url=None,
     )
     app.include_router(bfl.router(catalog))
+    app.include_router(account.router())
+    app.include_router(admin.router())
     app.include_router(results.router())
     app.include_router(system.router(serves_metrics=settings.gateway.metrics_port is None))
     _add_playground(app)

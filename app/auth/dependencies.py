@@ -14,7 +14,7 @@ from app.auth.anonymous import anonymous_caller, ensure_account
 from app.auth.key_uses import KeyUses
 from app.auth.scopes import Scope
 from app.auth.service import Caller, look_up
-from app.core.errors import NotAuthenticated, NotPermitted
+from app.core.errors import NotAuthenticated, NotFound, NotPermitted
 from app.dependencies import Gateway, Parts
 from app.limits.burst import count_submit
 
@@ -75,6 +75,16 @@ def _holding(scope: Scope) -> Callable[[Request, Gateway], Awaitable[Caller]]:
     return admit
 
 
+async def _administering(request: Request, parts: Parts) -> Caller:
+    """Keys of the scope `admin`. To all others, what they administer is not there."""
+    caller = await identify(request, parts)
+    if caller is None:
+        raise NotAuthenticated(REFUSAL)
+    if Scope.ADMIN not in caller.scopes:
+        raise NotFound("there is nothing here for this key")
+    return caller
+
+
 async def _submitting(request: Request, parts: Parts) -> Caller:
     """Callers who may order images, with a key or without; each order counts against their burst."""
     caller = _permitted(await identify_anyone(request, parts), Scope.JOBS_WRITE)
@@ -95,5 +105,5 @@ async def _anyone(request: Request, parts: Parts) -> Caller:
 CanGenerate = Annotated[Caller, Depends(_submitting)]
 CanReadBilling = Annotated[Caller, Depends(_holding(Scope.BILLING_READ))]
 CanManageKeys = Annotated[Caller, Depends(_holding(Scope.KEYS_WRITE))]
-CanAdminister = Annotated[Caller, Depends(_holding(Scope.ADMIN))]
+CanAdminister = Annotated[Caller, Depends(_administering)]
 AnyCaller = Annotated[Caller, Depends(_anyone)]

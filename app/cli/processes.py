@@ -8,9 +8,10 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from app.cli.listener import bound_address
 from app.cli.options import DataDir, given
 from app.cli.terminal import CommandError
-from app.core.config import load_settings
+from app.core.config import Settings, load_settings
 from app.core.parent_pipe import exit_with_parent
 
 FROM_UP = typer.Option(hidden=True)
@@ -22,6 +23,7 @@ def gateway(
     port: Annotated[int | None, typer.Option(help="Port to listen on.", min=0, max=65535)] = None,
     data_dir: DataDir = None,
     await_worker: Annotated[bool, FROM_UP] = False,
+    on_loopback: Annotated[bool, FROM_UP] = False,
     listen_fd: Annotated[int | None, FROM_UP] = None,
     parent_pipe: Annotated[int | None, FROM_UP] = None,
 ) -> None:
@@ -34,10 +36,20 @@ def gateway(
 
     chosen = given(host=host, port=port, await_worker=await_worker or None)
     settings = load_settings(**given(data_dir=data_dir), gateway=chosen)
+    if on_loopback:
+        settings = open_to_anybody(settings)
     try:
         serve(settings, listener=None if listen_fd is None else socket.socket(fileno=listen_fd))
     except StartupError as error:
         raise CommandError(str(error)) from error
+
+
+def open_to_anybody(settings: Settings) -> Settings:
+    """Callers without a key are this machine's users, unless the operator says no or has the service face the world."""
+    faces_the_world = settings.public_url is not None or bool(settings.gateway.trusted_proxies)
+    if settings.free.anonymous is not None or faces_the_world:
+        return settings
+    return settings.model_copy(update={"free": settings.free.model_copy(update={"anonymous": True})})
 
 
 def worker(data_dir: DataDir = None) -> NoReturn:
@@ -52,7 +64,18 @@ def worker(data_dir: DataDir = None) -> NoReturn:
 def gateway_argv(data_dir: Path, host: str, listener: socket.socket, parent_pipe: int) -> tuple[str, ...]:
     """The gateway as a child of `up`, on a socket that `up` listens on."""
     port = listener.getsockname()[1]
-    own = ("gateway", "--data-dir", str(data_dir), "--host", host, "--port", str(port), "--await-worker")
+    own: tuple[str, ...] = (
+        "gateway",
+        "--data-dir",
+        str(data_dir),
+        "--host",
+        host,
+        "--port",
+        str(port),
+        "--await-worker",
+    )
+    if bound_address(listener).is_loopback:
+        own = (*own, "--on-loopback")
     inherited = ("--listen-fd", str(listener.fileno()), "--parent-pipe", str(parent_pipe))
     return (sys.executable, "-m", "app.cli", *own, *inherited)
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, case, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.db.tables.generation import Generation
@@ -75,7 +75,7 @@ async def promote_aged(
     for priority in await _classes_with_aged(session, runnable, now):
         found = (await session.execute(due.where(Generation.priority == priority))).first()
         if found is not None:
-            await _move_up(session, runnable, found._tuple(), now + timedelta(seconds=ageing_s))
+            await _move_up(session, runnable, found, now + timedelta(seconds=ageing_s))
 
 
 async def _classes_with_aged(
@@ -89,7 +89,7 @@ async def _classes_with_aged(
 async def _move_up(
     session: AsyncSession,
     runnable: Collection[ColumnElement[bool]],
-    row: tuple[str, int, str, str, float],
+    row: Row[tuple[str, int, str, str, float]],
     ages_at: datetime,
 ) -> None:
     generation_id, priority, pool, network, expected_s = row
