@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import cast
 
 import torch
 from transformers import Mistral3Config, MistralConfig
@@ -48,7 +49,10 @@ def _text_config(folder: Path) -> MistralConfig:
     if TEXT_ALONE in Config(folder / "config.json").texts("architectures"):
         return read_network_config(folder, MistralConfig, TEXT_ALONE)
     config = read_network_config(folder, Mistral3Config, WITH_VISION, TEXT_ALONE)
-    text_config: object = config.text_config  # pyright: ignore[reportUnknownMemberType] (a dict without its arguments)
+    text_config = cast(
+        object,
+        config.text_config,  # pyright: ignore[reportUnknownMemberType] (a dict without its arguments)
+    )
     if not isinstance(text_config, MistralConfig):
         raise MalformedConfig(f"{folder / 'config.json'}: text_config describes no Mistral")
     return text_config

@@ -1,0 +1,1 @@
+"""Pictures as conditions: image encoders and edges, one idea a file."""
