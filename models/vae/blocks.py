@@ -93,7 +93,7 @@ class AttnBlock(nn.Module):
         self.proj_out = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        h_BSC = self.norm(x_BCHW).flatten(2).transpose(1, 2)
+        h_BSC = self.norm(x_BCHW.flatten(2)).transpose(1, 2)  # as Diffusers: other shapes round otherwise
         q_BSC, k_BSC, v_BSC = (_as_linear(layer, h_BSC) for layer in (self.q, self.k, self.v))
         h_BSC = _as_linear(self.proj_out, single_head_attention(q_BSC, k_BSC, v_BSC))
         return x_BCHW + h_BSC.transpose(1, 2).reshape(x_BCHW.shape)
