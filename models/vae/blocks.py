@@ -96,7 +96,8 @@ class AttnBlock(nn.Module):
         h_BSC = self.norm(x_BCHW.flatten(2)).transpose(1, 2)  # as Diffusers: other shapes round otherwise
         q_BSC, k_BSC, v_BSC = (_as_linear(layer, h_BSC) for layer in (self.q, self.k, self.v))
         h_BSC = _as_linear(self.proj_out, single_head_attention(q_BSC, k_BSC, v_BSC))
-        return x_BCHW + h_BSC.transpose(1, 2).reshape(x_BCHW.shape)
+        # The first term decides the memory format of the sum, and that how convolutions after it round: Diffusers' order.
+        return h_BSC.transpose(1, 2).reshape(x_BCHW.shape) + x_BCHW
 
 
 def _as_linear(layer: nn.Conv2d, x_BSC: Tensor) -> Tensor:

@@ -1,46 +1,16 @@
 """FLUX.2's autoencoder against stored numbers and against Diffusers on random weights."""
 
-import math
-import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from diffusers.models.autoencoders.autoencoder_kl_flux2 import AutoencoderKLFlux2
-from torch import Tensor
 
-from models.checkpoints.autoencoder import save_autoencoder
+from models.checkpoints.autoencoder import load_autoencoder, save_autoencoder
 from models.vae.autoencoder_flux2 import AutoencoderFlux2, AutoencoderFlux2Params, patchify, unpatchify
-
-
-def u(name: str, shape: tuple[int, ...]) -> Tensor:
-    """Numbers in [-0.5, 0.5) that depend on a name and a shape only; the stored numbers were made with them."""
-    i = torch.arange(1, math.prod(shape) + 1, dtype=torch.float64)
-    v = torch.sin(i * 12.9898 + (zlib.crc32(name.encode()) % 1000) * 78.233) * 43758.5453
-    return ((v - torch.floor(v)) - 0.5).reshape(shape)
-
-
-def weight(name: str, shape: tuple[int, ...]) -> Tensor:
-    if name.endswith("running_mean"):
-        return 0.3 * u(name, shape)
-    if name.endswith("running_var"):
-        return 1.0 + u(name, shape)
-    if len(shape) >= 2:
-        return u(name, shape) * math.sqrt(12.0 / (math.prod(shape) / shape[0]))
-    if name.endswith("bias"):
-        return 0.1 * u(name, shape)
-    return 1.0 + 0.2 * u(name, shape)
-
-
-def filled(params: AutoencoderFlux2Params) -> AutoencoderFlux2:
-    network = AutoencoderFlux2(params).eval()
-    state = network.state_dict()
-    network.load_state_dict(
-        {k: v if k.endswith("num_batches_tracked") else weight(k, tuple(v.shape)).float() for k, v in state.items()}
-    )
-    return network
-
+from tests.models.golden import golden_input, hashed
+from tests.models.vae.networks import STORED_SIZES, TINY_SIZES, filled, random_network
 
 GOLDENS = {
     "encode": (
@@ -61,9 +31,8 @@ GOLDENS = {
 @pytest.mark.parametrize("case", sorted(GOLDENS))
 @torch.no_grad()
 def test_the_stored_numbers_come_out(case: str) -> None:
-    network = filled(AutoencoderFlux2Params(block_channels=(32, 64), layers_per_block=2, z_channels=4))
-    image = (u("image", (1, 3, 16, 24)) * math.sqrt(12.0)).float().clamp(-1, 1)
-    latent = network.encode(image)
+    network = filled(AutoencoderFlux2Params(**STORED_SIZES))
+    latent = network.encode(golden_input("image", (1, 3, 16, 24)).clamp(-1, 1))
     out = latent if case == "encode" else network.decode(latent)
     shape, means, first, last = GOLDENS[case]
     assert tuple(out.shape) == shape
@@ -80,28 +49,41 @@ def test_patchify_orders_channel_then_row_then_column() -> None:
     assert torch.equal(unpatchify(patchify(x)), x)
 
 
+def test_the_published_autoencoder_has_its_number_of_parameters() -> None:
+    with torch.device("meta"):
+        network = AutoencoderFlux2(AutoencoderFlux2Params())
+    assert sum(parameter.numel() for parameter in network.parameters()) == 84_046_115
+    assert network.params.pixels_per_position == 16
+    assert network.params.latent_channels == 128
+
+
 def test_normalise_is_undone() -> None:
     network = filled(
         AutoencoderFlux2Params(block_channels=(8, 16), layers_per_block=1, z_channels=2, norm_num_groups=4)
     )
-    x = u("x", (2, 8, 3, 5)).float()
+    assert isinstance(network, AutoencoderFlux2)
+    x = hashed("x", (2, 8, 3, 5)).float()
     torch.testing.assert_close(network.denormalise(network.normalise(x)), x)
     assert not torch.allclose(network.normalise(x), x, atol=0.05)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize(("seed", "height", "width"), [(0, 24, 56), (1, 40, 8)])
 @torch.no_grad()
-def test_diffusers_agrees_on_random_weights(tmp_path: Path) -> None:
-    params = AutoencoderFlux2Params(block_channels=(8, 16, 24), layers_per_block=1, z_channels=4, norm_num_groups=4)
-    network = filled(params)
-    save_autoencoder(network, tmp_path)
-    oracle: Any = AutoencoderKLFlux2.from_pretrained(str(tmp_path))  # its annotations contradict what it returns
-    image = (u("image", (2, 3, 24, 32)) * 2).float()
-    other = image.flip(3)
-    mean = oracle.encode(image).latent_dist.mode()
-    assert float((mean - oracle.encode(other).latent_dist.mode()).abs().max()) > 0.1
-    torch.testing.assert_close(network.encode_mean(image), mean, atol=1e-4, rtol=0)
-    normalised = (patchify(mean) - oracle.bn.running_mean.view(1, -1, 1, 1)) / torch.sqrt(
-        oracle.bn.running_var.view(1, -1, 1, 1) + oracle.config.batch_norm_eps
-    )
-    torch.testing.assert_close(network.encode(image), normalised, atol=1e-4, rtol=0)
-    torch.testing.assert_close(network.decode(normalised), oracle.decode(mean).sample, atol=1e-4, rtol=0)
+def test_diffusers_agrees_on_random_weights(
+    tmp_path: Path, seed: int, height: int, width: int, dtype: torch.dtype
+) -> None:
+    save_autoencoder(random_network(AutoencoderFlux2Params(**TINY_SIZES), seed), tmp_path)
+    network = load_autoencoder(tmp_path, dtype=dtype)
+    # Its annotations contradict what it returns.
+    oracle: Any = AutoencoderKLFlux2.from_pretrained(str(tmp_path), torch_dtype=dtype)
+    image = (torch.rand((2, 3, height, width), generator=torch.Generator().manual_seed(seed)) * 2 - 1).to(dtype)
+    moments = oracle.encode(image).latent_dist
+    assert float((moments.mode() - oracle.encode(image.flip(3)).latent_dist.mode()).abs().max()) > 0.1
+    bn_mean = oracle.bn.running_mean.view(1, -1, 1, 1)
+    bn_std = torch.sqrt(oracle.bn.running_var.view(1, -1, 1, 1) + oracle.config.batch_norm_eps)
+    mean, sample = moments.mode(), moments.sample(torch.Generator().manual_seed(7))
+    normalised = (patchify(mean) - bn_mean) / bn_std
+    assert torch.equal(network.encode(image), normalised)
+    assert torch.equal(network.encode(image, torch.Generator().manual_seed(7)), (patchify(sample) - bn_mean) / bn_std)
+    assert torch.equal(network.decode(normalised), oracle.decode(unpatchify(normalised * bn_std + bn_mean)).sample)
