@@ -6,7 +6,6 @@ from typing import cast
 
 import pytest
 import torch
-from diffusers.pipelines.flux2.pipeline_flux2 import Flux2Pipeline
 from safetensors.torch import load_file, save_file
 from transformers import Mistral3ForConditionalGeneration, MistralConfig, MistralForCausalLM
 
@@ -15,7 +14,7 @@ from models.errors import MalformedConfig, UnknownKeys
 from models.specs import DEV_TEXT
 from models.text.mistral3 import Mistral3Encoder
 from models.text.tokenizers import MistralChatTokenizer, Tokens
-from tests.fixtures.tiny_models import DEV_MAX_LENGTH, OUT_LAYERS, tiny_flux2_dev_folder
+from tests.fixtures.tiny_models import DEV_MAX_LENGTH, OUT_LAYERS, tiny_flux2_dev_folder, tiny_flux2_dev_pipeline
 from tests.fixtures.tiny_text import MISTRAL_LAYERS, TEXT_SIZE, Oracle
 
 PROMPTS = ["a red apple on a blue background", "one green sailboat[IMG]", "", "a rocket over the sea " * 30]
@@ -41,12 +40,13 @@ def tokens(folder: Path) -> Tokens:
 
 def diffusers(folder: Path, out_layers: tuple[int, ...], dtype: torch.dtype = torch.float32) -> torch.Tensor:
     """What Diffusers makes of the prompts."""
-    network = Mistral3ForConditionalGeneration.from_pretrained(folder / "text_encoder", dtype=dtype)
-    tokenizer = cast(Oracle, MistralChatTokenizer(folder / "tokenizer"))._tokenizer
+    oracle = tiny_flux2_dev_pipeline()
+    oracle.text_encoder = Mistral3ForConditionalGeneration.from_pretrained(folder / "text_encoder", dtype=dtype)
     with torch.no_grad():
-        return Flux2Pipeline._get_mistral_3_small_prompt_embeds(
-            network, tokenizer, PROMPTS, max_sequence_length=DEV_MAX_LENGTH, hidden_states_layers=list(out_layers)
+        features, _ = oracle.encode_prompt(
+            PROMPTS, max_sequence_length=DEV_MAX_LENGTH, text_encoder_out_layers=out_layers
         )
+    return features
 
 
 @pytest.mark.parametrize("out_layers", [OUT_LAYERS, (3, 1), (2, MISTRAL_LAYERS)])

@@ -7,12 +7,12 @@ from typing import cast
 import numpy as np
 import pytest
 import torch
-from diffusers.pipelines.flux.modeling_flux import ReduxImageEncoder
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import SiglipVisionConfig, SiglipVisionModel
 
+from models.checkpoints.redux import load_redux
 from models.checkpoints.siglip import load_siglip
 from models.errors import MalformedConfig, MissingComponent, UnknownKeys
 from models.vision.siglip import SiglipEncoder, SiglipPreprocessor
@@ -129,11 +129,12 @@ def test_a_picture_and_a_prompt_make_the_tokens_that_diffusers_makes(folder: Pat
     """Diffusers puts the picture's tokens behind T5's and leaves CLIP's state alone."""
     base = tiny_flux1_pipeline()
     oracle = tiny_redux_pipeline(base=base)
-    embeds = oracle(Image.fromarray(PICTURES[0]), prompt="a red apple").prompt_embeds
-    text = base._get_t5_prompt_embeds("a red apple", max_sequence_length=512)
+    output = oracle(Image.fromarray(PICTURES[0]), prompt="a red apple")
+    embeds = output.prompt_embeds
+    text, pooled, _ = base.encode_prompt("a red apple", max_sequence_length=512)
     torch.testing.assert_close(embeds[:, :512], text, atol=0, rtol=0)
-    image_embedder = cast(Oracle, ReduxImageEncoder.from_pretrained(folder / "image_embedder"))
-    ours = image_embedder(features(folder / "image_encoder", folder)[:1]).image_embeds
+    torch.testing.assert_close(output.pooled_prompt_embeds, pooled, atol=0, rtol=0)
+    ours = load_redux(folder / "image_embedder")(features(folder / "image_encoder", folder)[:1])
     torch.testing.assert_close(embeds[:, 512:], ours, atol=1e-5, rtol=0)
 
 

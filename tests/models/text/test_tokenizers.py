@@ -10,6 +10,7 @@ import pytest
 import torch
 from diffusers.pipelines.flux2.pipeline_flux2 import format_input
 from diffusers.pipelines.flux2.system_messages import SYSTEM_MESSAGE as DIFFUSERS_SYSTEM_MESSAGE
+from transformers import AutoTokenizer
 
 from models.errors import MalformedConfig, MissingComponent
 from models.text.tokenizers import (
@@ -81,7 +82,16 @@ class Family(NamedTuple):
     def expected(self, prompts: list[str], max_length: int) -> Tokens:
         """What Diffusers asks of transformers."""
         arguments = {"padding": "max_length", "max_length": max_length, "truncation": True, "return_tensors": "pt"}
-        if self.ours is MistralChatTokenizer:
+        if self.ours is ChatTokenizer:
+            tokens = self.oracle().apply_chat_template(
+                [[{"role": "user", "content": prompt}] for prompt in prompts],
+                tokenize=True,
+                return_dict=True,
+                add_generation_prompt=True,
+                enable_thinking=False,
+                **arguments,
+            )
+        elif self.ours is MistralChatTokenizer:
             tokens = self.oracle().apply_chat_template(
                 format_input(prompts), tokenize=True, return_dict=True, add_generation_prompt=False, **arguments
             )
@@ -93,6 +103,7 @@ class Family(NamedTuple):
 FAMILIES = {
     "clip": Family(ClipTokenizer, tiny_clip_tokenizer, (77, 8, 3)),
     "t5": Family(T5Tokenizer, tiny_t5_tokenizer, (64, 8, 2)),
+    "qwen": Family(ChatTokenizer, tiny_tokenizer, (60, 30, 5)),
     "mistral": Family(MistralChatTokenizer, tiny_mistral_tokenizer, (80, 40, 20)),
 }
 
@@ -179,6 +190,18 @@ def test_a_prompt_cannot_stand_for_a_picture(tmp_path: Path) -> None:
     tokenizer = MistralChatTokenizer(tmp_path)
     with_image, without = tokenizer(["a red[IMG] apple"], 64), tokenizer(["a red apple"], 64)
     assert torch.equal(with_image.ids_BL, without.ids_BL)
+
+
+def test_the_class_that_a_folder_names_does_not_matter(tmp_path: Path) -> None:
+    """Published folders say LlamaTokenizerFast, whose own way of splitting text is not that of their tokenizer.json."""
+    tiny_mistral_tokenizer().save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    fields = {"tokenizer_class": "LlamaTokenizerFast", "processor_class": "PixtralProcessor", "legacy": False}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config | fields))
+    oracle = AutoTokenizer.from_pretrained(tmp_path)
+    texts = [oracle.apply_chat_template(messages, tokenize=False) for messages in format_input(PROMPTS)]
+    expected = oracle(texts, add_special_tokens=False, padding="max_length", max_length=90, truncation=True)
+    assert MistralChatTokenizer(tmp_path)(PROMPTS, 90).ids_BL.tolist() == expected["input_ids"]
 
 
 def test_a_template_without_a_start_token_gets_one(tmp_path: Path) -> None:
