@@ -1,7 +1,8 @@
 """What can go wrong in models/ because of a file or a request. Mistakes of a programmer are assertions, not these.
 
 ModelError
-├── CheckpointError: MissingComponent, MalformedConfig, MalformedFile, MissingKeys, UnknownKeys, ShapeMismatch, UnsafeFormat
+├── CheckpointError: MissingComponent, MalformedConfig, MalformedFile, MissingKeys, UnknownKeys, ShapeMismatch, UnsafeFormat,
+│                    UnknownCheckpoint, UnservedCheckpoint
 └── SamplingError: UnsupportedSize, UnsupportedInput, UnsupportedSampler, NonFiniteImage      (also a ValueError)
 """
 
@@ -34,12 +35,12 @@ class UnsafeFormat(CheckpointError):
 
 
 class _Keys(CheckpointError):
-    """A checkpoint whose parameters do not fit the network; names the first few of them."""
+    """A checkpoint whose parameters do not fit the network; names the first few of them, cut where they are absurdly long."""
 
     def __init__(self, where: Path | str, what: str, keys: Sequence[str], shown: int = 5) -> None:
         self.keys = tuple(keys)
         more = f" and {len(keys) - shown} more" if len(keys) > shown else ""
-        super().__init__(f"{where}: {what}: {', '.join(keys[:shown])}{more}")
+        super().__init__(f"{where}: {what}: {', '.join(key[:200] for key in keys[:shown])}{more}")
 
 
 class MissingKeys(_Keys):
@@ -52,6 +53,14 @@ class UnknownKeys(_Keys):
 
 class ShapeMismatch(_Keys):
     """Parameters whose shape in the file is not the network's."""
+
+
+class UnknownCheckpoint(_Keys):
+    """A file that is none of the networks and adapters known here; names the first few of its keys."""
+
+
+class UnservedCheckpoint(CheckpointError):
+    """A file that is recognised, and cannot be used for what was asked, or not at all yet."""
 
 
 class SamplingError(ModelError, ValueError):

@@ -1,17 +1,23 @@
 """The small language of key-mapping tables: rows that say how tensors of a file become parameters of ours, and back.
 
-A name may hold {i}, {j} (numbers, equal on both sides) and {w} (weight or bias). A table is checked against the names of a real
-network when it is applied: every parameter is described by exactly one row, and no tensor of the file is described twice.
+A name may hold {i}, {j} (numbers, equal on both sides), {w} (weight or bias) and {name} (anything). A table is checked against the
+names of a real network when it is applied: every parameter is described by exactly one row, and no tensor of the file twice.
 """
 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
 
-_PLACEHOLDERS = {"{i}": r"(?P<i>\d+)", "{j}": r"(?P<j>\d+)", "{w}": r"(?P<w>weight|bias)"}
+_PLACEHOLDERS = {
+    "{i}": r"(?P<i>\d+)",
+    "{j}": r"(?P<j>\d+)",
+    "{w}": r"(?P<w>weight|bias)",
+    "{name}": r"(?P<name>.+)",
+}
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,8 @@ class Fused:
 
     def to_foreign(self, parameter: Tensor) -> tuple[Tensor, ...]:
         sizes = self.sizes or (parameter.shape[0] // len(self.foreign),) * len(self.foreign)
-        return tuple(part.clone() for part in parameter.split(sizes))
+        bounds = list(accumulate(sizes))[:-1]
+        return tuple(part.clone() for part in parameter.tensor_split(bounds))
 
 
 @dataclass(frozen=True)
@@ -111,4 +118,4 @@ def applied(table: Table, native_names: Iterable[str]) -> list[Entry]:
 
 
 def _pattern(name: str) -> str:
-    return "".join(_PLACEHOLDERS.get(part, re.escape(part)) for part in re.split(r"(\{\w\})", name))
+    return "".join(_PLACEHOLDERS.get(part, re.escape(part)) for part in re.split(r"(\{\w+\})", name))

@@ -1,0 +1,58 @@
+"""Transformers in one file outside Diffusers' layout, as Black Forest Labs publishes them; sizes follow from the shapes."""
+
+from pathlib import Path
+
+import torch
+
+from models.checkpoints.detect import Detected, Naming, detect_tensors
+from models.checkpoints.files import TensorFiles
+from models.checkpoints.keymap import Table
+from models.checkpoints.keymaps.flux1 import flux1
+from models.checkpoints.keymaps.flux2 import FLUX2
+from models.checkpoints.keymaps.native import native
+from models.checkpoints.load import load_network
+from models.errors import UnservedCheckpoint
+from models.flow.flux1 import Flux1, Flux1Params
+from models.flow.flux2 import Flux2, Flux2Params
+
+
+def load_single_file(
+    path: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+) -> Flux1 | Flux2:
+    """Load a transformer of FLUX.1 or FLUX.2 from one safetensors file with Black Forest Labs' or Diffusers' names.
+
+    What the shapes do not tell (axes_dim, theta) is the family's, as detect.Detected.assumed says.
+
+    Args:
+        path: the file. Its own name does not matter. Networks beside the transformer, where its names stand behind a prefix, are
+            left alone.
+        device: where the network shall live.
+        dtype: in which it shall run.
+
+    Raises:
+        UnservedCheckpoint: it is something else.
+        CheckpointError: it is unknown, malformed, or does not fit.
+    """
+    files = TensorFiles.of_file(path)
+    found = detect_tensors(files)
+    params = found.params
+    if params is None:
+        raise UnservedCheckpoint(f"{path} holds a {found.kind}, not a transformer")
+    return load_network(
+        lambda: _built(params),
+        files,
+        _table(found, params),
+        device=torch.device(device),
+        dtype=dtype,
+        is_unused=lambda name: not name.startswith(found.prefix),
+    )
+
+
+def _built(params: Flux1Params | Flux2Params) -> Flux1 | Flux2:
+    return Flux1(params) if isinstance(params, Flux1Params) else Flux2(params)
+
+
+def _table(found: Detected, params: Flux1Params | Flux2Params) -> Table:
+    if found.naming is Naming.NATIVE:
+        return native(found.prefix)
+    return flux1(params.hidden_size, params.mlp_size) if isinstance(params, Flux1Params) else FLUX2
