@@ -4,36 +4,111 @@ from typing import Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SPEC_VERSION = 1
+SPEC_VERSION = 2
 MAX_SEED = 2**63 - 1
 
 OutputFormat = Literal["png", "jpeg", "webp"]
 OUTPUT_FORMATS: tuple[OutputFormat, ...] = get_args(OutputFormat)
 
+Role = Literal["reference", "image", "mask", "control", "control_source", "image_prompt"]
 
-class GenerationSpec(BaseModel):
-    """One image to make. A worker leaves a row of a newer version queued for a newer worker."""
+
+class _Value(BaseModel):
+    """Parts of a spec are as strict as the spec itself."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    version: Literal[1] = SPEC_VERSION
+
+class InputImage(_Value):
+    """A picture of the request: what it is for, where its bytes lie, and what its header says of them."""
+
+    role: Role
+    """"reference": read beside the prompt, in order (FLUX.2, Kontext). "image": the picture to change (image to image,
+    inpainting, fill, outpainting); with a mask on FLUX.2 it is the first reference too. "mask": white = change, black = keep.
+    "control": ready edges or depth. "control_source": the picture whose edges are to be found. "image_prompt": seen by Redux."""
+    key: str
+    """In the object store, as the caller sent it; no other task uses it."""
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """Of the stored bytes, in hexadecimal."""
+    content_type: str
+    """image/png, image/jpeg or image/webp."""
+    width: int = Field(gt=0)
+    """Pixels, as the picture is seen: after its EXIF orientation."""
+    height: int = Field(gt=0)
+    """Pixels, as the picture is seen: after its EXIF orientation."""
+
+
+class CannyThresholds(_Value):
+    """Gradients between which Canny's edges begin and go on, 0 to 500."""
+
+    low: int = Field(ge=0)
+    high: int = Field(ge=0)
+
+
+class Margins(_Value):
+    """Pixels to draw anew around the picture. The spec's width and height have them in."""
+
+    top: int = Field(ge=0)
+    bottom: int = Field(ge=0)
+    left: int = Field(ge=0)
+    right: int = Field(ge=0)
+
+
+class GenerationSpec(_Value):
+    """One image to make. A worker leaves a row of a newer version queued for a newer worker.
+
+    Version 1 had a prompt alone; it is read as a version 2 without pictures.
+    """
+
+    version: Literal[1, 2] = SPEC_VERSION
     model: str
     """Public name that was asked for."""
     network: str
     """Name of the ModelSpec that runs; differs from `model` under an alias."""
     prompt: str
     negative_prompt: str | None = None
+    """Where it steers, and what it costs, is the network's: klein base reads it by its guidance, FLUX.1 by `true_cfg_scale`."""
     seed: int = Field(ge=0, le=MAX_SEED)
     """Seed of this image; image i of a task has the task's seed + i."""
     width: int = Field(gt=0)
-    """Pixels."""
+    """Pixels of the result."""
     height: int = Field(gt=0)
-    """Pixels."""
+    """Pixels of the result."""
     steps: int = Field(ge=1)
     guidance: float = Field(ge=0, allow_inf_nan=False)
+    true_cfg_scale: float = Field(default=1.0, ge=1, allow_inf_nan=False)
+    """Classifier-free guidance on top of the distilled one; 1 = off."""
+    max_sequence_length: int | None = Field(default=None, ge=1)
+    """Tokens of the prompt that the text encoder reads; None = the network's own number."""
+    inputs: tuple[InputImage, ...] = ()
+    """Pictures, in the order in which the network reads those of one role."""
+    strength: float | None = Field(default=None, gt=0, le=1)
+    """How much of the noise the "image" starts from, 1 = all of it; None = the network's own number."""
+    canny: CannyThresholds | None = None
+    """Beside a "control_source"."""
+    margins: Margins | None = None
+    """Beside an "image": it is extended, not repainted."""
+    image_prompter: str | None = None
+    """Name of the ModelSpec that reads an "image_prompt"."""
+    image_prompt_strength: float = Field(default=1.0, ge=0, le=1)
+    """Weight of the image prompt's tokens."""
     output_format: OutputFormat
     deterministic: bool = False
     """Run alone, bit-equal every time."""
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Every ModelSpec that has to be there for this image, the one that draws first."""
+        return (self.network,) if self.image_prompter is None else (self.network, self.image_prompter)
+
+    @property
+    def input_pixels(self) -> int:
+        """Pixels of all pictures of the request."""
+        return sum(image.width * image.height for image in self.inputs)
+
+    def images(self, role: Role) -> tuple[InputImage, ...]:
+        """The pictures of one role, in order."""
+        return tuple(image for image in self.inputs if image.role == role)
 
     def to_json(self) -> str:
         """The text that the generation's row holds."""
