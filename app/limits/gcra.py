@@ -9,6 +9,9 @@ from typing import Final, Protocol
 SWEEP_AT: Final = 10_000
 """Callers in memory at which those whose burst is whole again are forgotten."""
 
+SLACK: Final = 1e-3
+"""Of an interval: sums of intervals are not exact, and a burst is a whole number of requests."""
+
 
 @dataclass(frozen=True)
 class BurstLimit:
@@ -43,10 +46,9 @@ def judge(limit: BurstLimit, arrival_s: float, now_s: float) -> tuple[Verdict, f
     """Judge one request. `arrival_s` is the theoretical arrival time that was kept; its successor is returned beside."""
     next_s = max(arrival_s, now_s) + limit.interval_s
     early_s = next_s - limit.window_s - now_s
-    # Half a billionth of an interval: sums of intervals are not exact, and a burst is a whole number of requests.
-    if early_s > limit.interval_s * 5e-10:
+    if early_s > limit.interval_s * SLACK:
         return Verdict(False, 0, early_s, arrival_s - now_s), arrival_s
-    remaining = int((now_s + limit.window_s - next_s) / limit.interval_s + 1e-6)
+    remaining = int((now_s + limit.window_s - next_s) / limit.interval_s + SLACK)
     return Verdict(True, remaining, 0.0, next_s - now_s), next_s
 
 
