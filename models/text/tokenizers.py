@@ -1,7 +1,7 @@
 """Prompts to token ids, one class a family of text encoders. The networks that read the ids are in the other files of this package.
 
-A tokenizer is shared by threads. transformers sets padding and truncation on the tokenizer itself, so that two threads meet ("Already
-borrowed") or pad to each other's length; therefore texts are encoded as they are, and cut and padded here.
+A tokenizer is shared by threads. transformers sets padding and truncation on the tokenizer itself, so that two threads pad to each
+other's length, or fail ("Already borrowed"); therefore texts are encoded as they are, and cut and padded here.
 """
 
 from collections.abc import Sequence

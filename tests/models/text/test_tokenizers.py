@@ -1,10 +1,11 @@
 """Prompts to tokens: chat templates, padding to an exact length, what is cut, many threads, and folders that are no tokenizer."""
 
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import pytest
 import torch
@@ -133,8 +134,18 @@ def test_how_many_tokens_do_not_fit_is_known(family: Family, tmp_path: Path) -> 
     assert ours.num_truncated(PROMPTS[3:], long - 1) == (1,)
 
 
+@pytest.fixture
+def busy_threads() -> Iterator[None]:
+    """Threads take turns after a microsecond instead of five milliseconds."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(usual)
+
+
+@pytest.mark.usefixtures("busy_threads")
 def test_threads_share_a_tokenizer(family: Family, tmp_path: Path) -> None:
-    """transformers' padding and truncation live on the tokenizer, where threads would meet."""
+    """transformers' padding and truncation live on the tokenizer, where threads meet and pad to each other's length."""
     family.oracle().save_pretrained(tmp_path)
     ours = family.ours(tmp_path)
     lengths = [max_length for max_length in (40, 50, 60, 70) for _ in range(25)]
@@ -142,6 +153,8 @@ def test_threads_share_a_tokenizer(family: Family, tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as threads:
         together = list(threads.map(lambda max_length: ours(PROMPTS, max_length).ids_BL.tolist(), lengths))
     assert together == [alone[max_length] for max_length in lengths]
+    shared = cast(Oracle, ours)._tokenizer.backend_tokenizer
+    assert (shared.padding, shared.truncation) == (None, None)
 
 
 def test_a_truncation_and_padding_in_the_file_is_dropped(family: Family, tmp_path: Path) -> None:
