@@ -9,9 +9,12 @@ from typing import Annotated
 
 import typer
 
+from app.accounts.audit_log import Actor
 from app.core.ledger import MICRO_PER_CREDIT
 
 MOST_CREDITS = 1_000_000_000
+OPERATOR = Actor("operator (command line)")
+"""Who acts, in the audit log, when a command does."""
 
 DataDir = Annotated[
     Path | None,
@@ -26,12 +29,21 @@ DataDir = Annotated[
 
 def parse_credits(text: str) -> int:
     """Credits as a person writes them, in micro-credits."""
+    return _parse_amount(text, least=0)
+
+
+def parse_signed_credits(text: str) -> int:
+    """The same, or below zero."""
+    return _parse_amount(text, least=-MOST_CREDITS)
+
+
+def _parse_amount(text: str, least: int) -> int:
     try:
         amount = Decimal(text)
     except InvalidOperation:
         raise typer.BadParameter(f"{text!r} is not a decimal number") from None
-    if not amount.is_finite() or not 0 <= amount <= MOST_CREDITS:
-        raise typer.BadParameter(f"{text} is outside 0 to {MOST_CREDITS}")
+    if not amount.is_finite() or not least <= amount <= MOST_CREDITS:
+        raise typer.BadParameter(f"{text} is outside {least} to {MOST_CREDITS}")
     return int((amount * MICRO_PER_CREDIT).to_integral_value())
 
 

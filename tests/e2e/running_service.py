@@ -31,6 +31,14 @@ def until(what: str, question: Callable[[], T | None], within_s: float = 60.0) -
     raise AssertionError(f"{what}: not within {within_s:g} s")
 
 
+UNLIMITED = {
+    "DARKROOM_LIMITS__ACTIVE": "100000",
+    "DARKROOM_LIMITS__BURST": "100000",
+    "DARKROOM_LIMITS__POLL_BURST": "100000",
+}
+"""Storms and benchmarks ask for more than one customer may."""
+
+
 def process_table() -> dict[int, tuple[int, str, str]]:
     """pid -> (parent, state, command line) of every process that is not a zombie."""
     lines = subprocess.run(["ps", "-eo", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True).stdout
@@ -44,7 +52,7 @@ class RunningService:
     def __init__(self, data_dir: Path, *arguments: str, **environment: str) -> None:
         self.data_dir = data_dir
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("DARKROOM_")}
-        self.environment = inherited | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)} | environment
+        self.environment = inherited | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)} | UNLIMITED | environment
         embedded = f"sqlite+aiosqlite:///{data_dir / 'darkroom.sqlite3'}"
         self.database_url = environment.get("DARKROOM_DATABASE__URL", embedded)
         self._arguments = arguments

@@ -80,11 +80,20 @@ def test_a_request_that_cannot_be_is_refused_in_bfls_shape_and_costs_nothing(
     assert service.credits() == before
 
 
-def test_without_a_good_key_or_credits_nothing_is_drawn(service: RunningService) -> None:
+def test_on_this_machine_a_caller_without_a_key_gets_a_picture_and_hears_what_is_left(service: RunningService) -> None:
+    small = {"prompt": "a red apple", "width": 64, "height": 64, "steps": 4, "output_format": "png"}
+    answer = service.http.post(f"{service.url}/v1/flux-nano", json=small)
+    assert answer.status_code == 200, answer.text
+    assert '"day";r=19' in answer.headers["ratelimit"]
+    assert answer.json()["cost"] == 0
+    with Image.open(io.BytesIO(service.picture(answer.json()))) as picture:
+        assert picture.size == (64, 64)
+
+
+def test_with_a_bad_key_or_without_credits_nothing_is_drawn(service: RunningService) -> None:
     poor = service.darkroom("keys", "create", "--account", "poor", "--credits", "0.01").stdout.splitlines()[-1]
-    for key, status in ((None, 403), ("dk_live_bad", 403), (poor, 402)):
-        headers = {} if key is None else {"x-key": key}
-        answer = service.http.post(f"{service.url}/v1/flux-nano", json={"prompt": "x"}, headers=headers)
+    for key, status in (("dk_live_bad", 403), (poor, 402)):
+        answer = service.http.post(f"{service.url}/v1/flux-nano", json={"prompt": "x"}, headers={"x-key": key})
         assert (answer.status_code, "detail" in answer.json()) == (status, True), answer.text
 
 

@@ -56,7 +56,7 @@ def test_an_account_is_opened_once_and_its_purchases_add_up(darkroom: Run) -> No
 
 def test_an_account_made_by_hand_gets_no_free_credits(darkroom: Run) -> None:
     darkroom("keys", "create", "--account", "ada", "--credits", "0")
-    assert re.search(r"ada +0 +0 ", darkroom("accounts", "list").out)
+    assert re.search(r"ada +standard +0 +0 ", darkroom("accounts", "list").out)
 
 
 def test_lists_show_a_key_by_its_last_four_characters_only(darkroom: Run) -> None:
@@ -84,6 +84,34 @@ def test_credits_are_granted_to_an_account_that_exists(darkroom: Run) -> None:
     assert (granted.exit_code, granted.err) == (0, "Account 'ada' has 3 credits.\n")
     missing = darkroom("credits", "add", "--account", "bob", "--credits", "2", "--reason", "a present")
     assert (missing.exit_code, missing.err) == (1, "darkroom: there is no account 'bob'\n")
+
+
+def test_a_key_can_be_limited_and_rotated_with_an_overlap(darkroom: Run) -> None:
+    limits = ("--scope", "jobs:write", "--days", "30", "--spending-limit", "2.5", "--name", "ci")
+    old = darkroom("keys", "create", "--account", "ada", *limits).last_line
+    new = darkroom("keys", "rotate", old, "--overlap-hours", "1").last_line
+    assert new != old
+    assert darkroom("keys", "rotate", new, "--overlap-hours", "0").exit_code == 0
+    assert darkroom("keys", "rotate", new).exit_code == 1
+    listed = darkroom("keys", "list").out
+    assert listed.count(" ci ") == listed.count(" 2.5 ") == 3
+    assert darkroom("keys", "create", "--account", "ada", "--scope", "everything").exit_code == 2
+
+
+def test_an_account_has_a_plan_and_everything_done_to_it_is_on_record(darkroom: Run) -> None:
+    assert darkroom("accounts", "open", "ada", "--plan", "free").exit_code == 0
+    assert darkroom("accounts", "open", "ada").exit_code == 1
+    assert "gold" in darkroom("accounts", "plan", "ada", "gold").err
+    assert darkroom("accounts", "plan", "ada", "pro").exit_code == 0
+    payment = ("--account", "ada", "--credits", "5", "--reason", "invoice", "--reference", "pay_1")
+    assert "has 5 credits" in darkroom("credits", "add", *payment).err
+    assert "nothing changed" in darkroom("credits", "add", *payment).err
+    taken = darkroom("credits", "adjust", "--account", "ada", "--credits", "-1.5", "--reason", "mistake")
+    assert "has 3.5 credits" in taken.err
+    events = darkroom("accounts", "events", "--account", "ada").out
+    actions = ["credits.adjusted", "credits.added", "account.changed", "account.opened"]
+    assert re.findall(r"\b[a-z]+\.[a-z]+\b", events) == actions
+    assert darkroom("ledger", "verify").exit_code == 0
 
 
 def test_a_sound_ledger_balances_and_says_what_was_counted(darkroom: Run) -> None:
