@@ -31,7 +31,7 @@ def list_models(data_dir: DataDir = None) -> None:
     for resolved in (catalog.resolve(row.name) for row in catalog.rows):
         pools = registered.get(resolved.network, {}) if resolved.network else {}
         native = f"{resolved.runs.native_width}x{resolved.runs.native_height}"
-        table.add_row(resolved.row.name, resolved.network or "-", *installed(pools), native, resolved.row.licence)
+        table.add_row(resolved.row.name, resolved.network or "-", *installed(pools), native, resolved.row.licence.name)
     for network in sorted(registered.keys() - {catalog.resolve(row.name).network for row in catalog.rows}):
         table.add_row("-", network, *installed(registered[network]), "-", "-")
     show(table)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app.core.errors import ConfigurationError, NotFound
+from app.core.licences import APACHE, CLOSED, FLUX_NON_COMMERCIAL, Licence
 from app.core.spec import OutputFormat
 
 Body = Literal["klein", "flux2", "flex"]
@@ -54,7 +55,7 @@ class CatalogRow:
     steps: StepLimits
     guidance: GuidanceLimits
     default_format: OutputFormat
-    licence: str
+    licence: Licence
     adjustable: bool
 
     def accepts(self, width: int, height: int) -> bool:
@@ -70,7 +71,7 @@ def _flux2(
     network: str | None,
     steps: StepLimits,
     guidance: GuidanceLimits,
-    licence: str,
+    licence: Licence,
     adjustable: bool = False,
 ) -> CatalogRow:
     return CatalogRow(
@@ -95,8 +96,6 @@ _DISTILLED = StepLimits(default=4, min=1, max=50)
 _NO_GUIDANCE = GuidanceLimits(default=1.0, min=1.0, max=1.0)
 _HIDDEN_STEPS = StepLimits(default=50, min=1, max=50)
 _HIDDEN_GUIDANCE = GuidanceLimits(default=4.0, min=1.0, max=10.0)
-_NON_COMMERCIAL = "FLUX Non-Commercial"
-_CLOSED = "no public weights"
 
 CATALOG: tuple[CatalogRow, ...] = (
     CatalogRow(
@@ -112,7 +111,7 @@ CATALOG: tuple[CatalogRow, ...] = (
         steps=StepLimits(default=16, min=1, max=50),
         guidance=GuidanceLimits(default=3.0, min=1.0, max=20.0),
         default_format="jpeg",
-        licence="Apache-2.0",
+        licence=APACHE,
         adjustable=True,
     ),
     _flux2(
@@ -121,7 +120,7 @@ CATALOG: tuple[CatalogRow, ...] = (
         network="flux-2-klein-4b",
         steps=_DISTILLED,
         guidance=_NO_GUIDANCE,
-        licence="Apache-2.0",
+        licence=APACHE,
     ),
     _flux2(
         "flux-2-klein-9b",
@@ -129,7 +128,7 @@ CATALOG: tuple[CatalogRow, ...] = (
         network="flux-2-klein-9b",
         steps=_DISTILLED,
         guidance=_NO_GUIDANCE,
-        licence=_NON_COMMERCIAL,
+        licence=FLUX_NON_COMMERCIAL,
     ),
     _flux2(
         "flux-2-klein-9b-preview",
@@ -137,7 +136,7 @@ CATALOG: tuple[CatalogRow, ...] = (
         network=None,
         steps=_DISTILLED,
         guidance=_NO_GUIDANCE,
-        licence=_CLOSED,
+        licence=CLOSED,
     ),
     _flux2(
         "flux-2-dev",
@@ -145,7 +144,7 @@ CATALOG: tuple[CatalogRow, ...] = (
         network="flux-2-dev",
         steps=StepLimits(default=28, min=1, max=50),
         guidance=GuidanceLimits(default=4.0, min=1.0, max=10.0),
-        licence=_NON_COMMERCIAL,
+        licence=FLUX_NON_COMMERCIAL,
         adjustable=True,
     ),
     _flux2(
@@ -154,18 +153,18 @@ CATALOG: tuple[CatalogRow, ...] = (
         network=None,
         steps=StepLimits(default=50, min=1, max=50),
         guidance=GuidanceLimits(default=5.0, min=1.5, max=10.0),
-        licence=_CLOSED,
+        licence=CLOSED,
     ),
-    _flux2("flux-2-pro", body="flux2", network=None, steps=_HIDDEN_STEPS, guidance=_HIDDEN_GUIDANCE, licence=_CLOSED),
+    _flux2("flux-2-pro", body="flux2", network=None, steps=_HIDDEN_STEPS, guidance=_HIDDEN_GUIDANCE, licence=CLOSED),
     _flux2(
         "flux-2-pro-preview",
         body="flux2",
         network=None,
         steps=_HIDDEN_STEPS,
         guidance=_HIDDEN_GUIDANCE,
-        licence=_CLOSED,
+        licence=CLOSED,
     ),
-    _flux2("flux-2-max", body="flux2", network=None, steps=_HIDDEN_STEPS, guidance=_HIDDEN_GUIDANCE, licence=_CLOSED),
+    _flux2("flux-2-max", body="flux2", network=None, steps=_HIDDEN_STEPS, guidance=_HIDDEN_GUIDANCE, licence=CLOSED),
 )
 
 
