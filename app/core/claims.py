@@ -162,7 +162,7 @@ async def claim(
     return sorted(claims, key=lambda claim: ids.index(claim.generation_id))
 
 
-def _best(claimable: Sequence[ColumnElement[bool]], ahead_of: Place | None) -> Select[tuple[str]]:
+def _best(claimable: Sequence[ColumnElement[bool]], ahead_of: Place | None) -> Select[str]:
     order = (Generation.queued_at,) if ahead_of is None else (Generation.expected_s, Generation.queued_at)
     best = select(Generation.id).where(*claimable, *_ahead_of(ahead_of))
     return best.order_by(Generation.priority, Generation.virtual_start, *order, Generation.id)

@@ -89,7 +89,7 @@ async def _classes_with_aged(
 async def _move_up(
     session: AsyncSession,
     runnable: Collection[ColumnElement[bool]],
-    row: Row[tuple[str, int, str, str, float]],
+    row: Row[str, int, str, str, float],
     ages_at: datetime,
 ) -> None:
     generation_id, priority, pool, network, expected_s = row

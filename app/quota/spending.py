@@ -15,6 +15,7 @@ async def spend(session: AsyncSession, key_id: str, micro: int) -> None:
     if (await session.scalars(spending.returning(ApiKey.id), execution_options={"synchronize_session": False})).first():
         return
     query = select(ApiKey.spending_limit_micro, ApiKey.spent_micro).where(ApiKey.id == key_id)
-    limit, spent = (await session.execute(query)).one()
+    found, spent = (await session.execute(query)).one()
+    limit = found or 0
     text = f"this costs {credits_text(micro)}, and the key has spent {credits_text(spent)} of {credits_text(limit)}"
     raise SpendingLimitReached(f"the key's spending limit is reached: {text}", required_micro=micro, limit_micro=limit)
