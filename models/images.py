@@ -1,4 +1,4 @@
-"""From the autoencoder's output to 8-bit RGB.
+"""From the autoencoder's output to 8-bit RGB, and from files to pictures that stand upright.
 
 Shape suffixes: H, W = rows and columns of pixels, C = colour channels.
 """
@@ -6,7 +6,7 @@ Shape suffixes: H, W = rows and columns of pixels, C = colour channels.
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from models.errors import NonFiniteImage
@@ -35,3 +35,23 @@ def to_uint8(image_CHW: Tensor) -> NDArray[np.uint8]:
 def to_image(pixels_HWC: NDArray[np.uint8]) -> Image.Image:
     """RGB pixels as a Pillow image."""
     return Image.fromarray(pixels_HWC)
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """A picture as it is meant to be seen: turned as its EXIF data says, 8 bits a channel, RGB, L, or RGBA when parts are transparent.
+
+    Raises:
+        OSError, ValueError, SyntaxError: the file behind it is damaged.
+    """
+    turned = ImageOps.exif_transpose(image)
+    if "transparency" in turned.info or turned.mode in ("LA", "PA", "La", "RGBa"):
+        return turned.convert("RGBA")
+    if turned.mode.startswith("I") or turned.mode == "F":
+        return _eight_bits(turned)
+    return turned.copy() if turned.mode in ("RGB", "RGBA", "L") else turned.convert("RGB")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Sixteen bits to eight: Pillow's own conversion cuts off what is above 255."""
+    levels = np.asarray(image.convert("I")).clip(0, 65535)
+    return Image.fromarray((levels // 257).astype(np.uint8))

@@ -1,4 +1,4 @@
-"""Text to image from the command line, without the service: python -m models.render --weights DIR --prompt P --out x.png."""
+"""Pictures from the command line, without the service: python -m models.render --weights DIR --prompt P --out x.png."""
 
 import argparse
 import sys
@@ -8,12 +8,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from models.errors import ModelError
+from models.errors import ModelError, UnsupportedInput
+from models.images import upright
 from models.noise import MAX_SEED
-from models.pipeline import DTYPES, Components, load_components, render
+from models.pipeline.components import Components
+from models.pipeline.drawing import draw
+from models.pipeline.image_prompts import ImagePrompter
+from models.pipeline.loading import DTYPES, load_components, load_image_prompter
+from models.pipeline.request import DrawRequest, EdgeThresholds, Margins, PictureInputs, request_for
+from models.pipeline.roles import natural_size, with_roles
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
@@ -22,14 +29,23 @@ class Arguments(NamedTuple):
     """The command line. None takes the folder's own default."""
 
     weights: Path
+    redux: Path | None
     prompt: str
-    negative_prompt: str
+    negative_prompt: str | None
     out: Path
+    image: list[Path]
+    mask: Path | None
+    strength: float | None
+    control: Path | None
+    edges: EdgeThresholds
+    margins: Margins | None
     seed: int
     steps: int | None
     width: int | None
     height: int | None
     guidance: float | None
+    true_cfg_scale: float
+    max_sequence_length: int | None
     dtype: str | None
     device: str
 
@@ -39,11 +55,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parsed(argv)
     console = Console(stderr=True)
     try:
+        device, dtype = _device(arguments.device), DTYPES[arguments.dtype] if arguments.dtype else None
         with console.status("loading"):
-            components = load_components(
-                arguments.weights, _device(arguments.device), DTYPES[arguments.dtype] if arguments.dtype else None
-            )
-        _render(components, arguments, console)
+            components = load_components(arguments.weights, device, dtype)
+            prompter = load_image_prompter(arguments.redux, device, components.dtype) if arguments.redux else None
+        _render(components, prompter, arguments, console)
     except (ModelError, OSError, torch.OutOfMemoryError) as error:
         console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         return 1
@@ -52,19 +68,49 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parsed(argv: Sequence[str] | None = None) -> Arguments:
     """Read the command line; ends the process with a message when it makes no sense."""
-    parser = argparse.ArgumentParser(prog="python -m models.render", description="Text to image, without the service.")
+    parser = argparse.ArgumentParser(prog="python -m models.render", description="Pictures, without the service.")
     parser.add_argument("--weights", type=Path, required=True, help="folder in Diffusers' layout (model_index.json)")
-    parser.add_argument("--prompt", required=True)
-    parser.add_argument("--negative-prompt", default="", help="read when the guidance is above 1")
+    parser.add_argument("--prompt", default="", help="what to draw")
+    parser.add_argument("--negative-prompt", help="read when the guidance is above 1, or with --true-cfg-scale")
     parser.add_argument("--out", type=_picture_path, required=True, help=f"file to write: {', '.join(SUFFIXES)}")
+    _add_pictures(parser)
     parser.add_argument("--seed", type=_whole(0, MAX_SEED), default=0)
     parser.add_argument("--steps", type=_whole(1, 1000), help="default: generation.json's, as below")
-    parser.add_argument("--width", type=_whole(1, 8192), help="pixels")
+    parser.add_argument(
+        "--width", type=_whole(1, 8192), help="pixels; default: the first picture's, else the network's"
+    )
     parser.add_argument("--height", type=_whole(1, 8192), help="pixels")
     parser.add_argument("--guidance", type=float)
+    parser.add_argument(
+        "--true-cfg-scale", type=float, default=1.0, help="FLUX.1: a second forward for the negative prompt"
+    )
+    parser.add_argument(
+        "--max-sequence-length", type=_whole(1, 512), help="tokens of the prompt (schnell 256, others 512)"
+    )
     parser.add_argument("--dtype", choices=sorted(DTYPES))
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     return Arguments(**vars(parser.parse_args(argv)))
+
+
+def _add_pictures(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--image",
+        type=Path,
+        action="append",
+        default=[],
+        help="repeatable: the picture to change (with --mask, --margins or --strength, and for networks that fill), then "
+        "references; edges to follow; with --redux pictures in the place of words",
+    )
+    parser.add_argument("--mask", type=Path, help="white where the first --image is to change")
+    parser.add_argument(
+        "--strength", type=float, help="how much of the first --image is drawn anew, above 0 and at most 1"
+    )
+    parser.add_argument("--control", type=Path, help="edges or depth, ready to be followed")
+    parser.add_argument(
+        "--edges", type=_edges, default=EdgeThresholds(), help="thresholds LOW,HIGH of edges in --image"
+    )
+    parser.add_argument("--margins", type=_margins, help="extend the first --image by TOP,BOTTOM,LEFT,RIGHT pixels")
+    parser.add_argument("--redux", type=Path, help="folder of FLUX.1 Redux")
 
 
 def _whole(lowest: int, highest: int) -> Callable[[str], int]:
@@ -74,6 +120,21 @@ def _whole(lowest: int, highest: int) -> Callable[[str], int]:
         return int(text)
 
     return whole
+
+
+def _wholes(text: str, count: int) -> list[int]:
+    parts = text.split(",")
+    if len(parts) != count or not all(part.strip().isdecimal() for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is not {count} whole numbers with commas between them")
+    return [int(part) for part in parts]
+
+
+def _edges(text: str) -> EdgeThresholds:
+    return EdgeThresholds(*_wholes(text, 2))
+
+
+def _margins(text: str) -> Margins:
+    return Margins(*_wholes(text, 4))
 
 
 def _picture_path(text: str) -> Path:
@@ -96,19 +157,48 @@ def _device(name: str) -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
-def _render(components: Components, arguments: Arguments, console: Console) -> None:
+def _opened(path: Path) -> Image.Image:
+    try:
+        with Image.open(path) as image:
+            return upright(image)
+    except (ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UnsupportedInput(f"{path} is no picture that can be read: {error}") from error
+
+
+def _request(components: Components, arguments: Arguments) -> DrawRequest:
+    inputs = with_roles(
+        components.spec,
+        PictureInputs(
+            mask=None if arguments.mask is None else _opened(arguments.mask),
+            margins=arguments.margins,
+            control=None if arguments.control is None else _opened(arguments.control),
+            edges=arguments.edges,
+        ),
+        [_opened(path) for path in arguments.image],
+        starts_from_image=arguments.strength is not None,
+        has_prompter=arguments.redux is not None,
+    )
+    width, height = natural_size(components.spec, inputs, components.pixels_per_position) or (None, None)
+    return request_for(
+        components.defaults,
+        arguments.prompt,
+        negative_prompt=arguments.negative_prompt,
+        seed=arguments.seed,
+        width=arguments.width or width,
+        height=arguments.height or height,
+        num_steps=arguments.steps,
+        guidance=arguments.guidance,
+        true_cfg_scale=arguments.true_cfg_scale,
+        strength=arguments.strength,
+        max_sequence_length=arguments.max_sequence_length,
+        inputs=inputs,
+    )
+
+
+def _render(components: Components, prompter: ImagePrompter | None, arguments: Arguments, console: Console) -> None:
+    request = _request(components, arguments)
     with _progress(console) as after_step:
-        image = render(
-            components,
-            arguments.prompt,
-            negative_prompt=arguments.negative_prompt,
-            seed=arguments.seed,
-            num_steps=arguments.steps,
-            width=arguments.width,
-            height=arguments.height,
-            guidance=arguments.guidance,
-            after_step=after_step,
-        )
+        image = draw(components, request, prompter, after_step)
     image.save(arguments.out)
     console.print(f"{arguments.out}: {image.width} x {image.height}", highlight=False, markup=False)
 

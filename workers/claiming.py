@@ -6,12 +6,10 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from app.core.claims import Claim
-from app.core.clock import Clock
 from workers.engine.scheduler import Opening
-from workers.held import HeldRows
+from workers.held import HeldRow, HeldRows
 from workers.links import EngineLink, Links
-from workers.messages import Admit, Remove
-from workers.request import request_of
+from workers.messages import Remove
 from workers.retrying import persist
 
 log = structlog.stdlib.get_logger()
@@ -20,12 +18,15 @@ log = structlog.stdlib.get_logger()
 class Claiming:
     """Takes rows from the queue and hands them to the engine."""
 
-    def __init__(self, links: Links, engine: EngineLink, held: HeldRows, window: int, clock: Clock) -> None:
+    def __init__(
+        self, links: Links, engine: EngineLink, held: HeldRows, window: int, admit: Callable[[HeldRow], None]
+    ) -> None:
+        """`admit` hands a row to the engine, now or once its pictures are here."""
         self._links = links
         self._engine = engine
         self._held = held
         self._window = window
-        self._clock = clock
+        self._admit = admit
         self.opening: Opening | None = None
         """What the full window admits, as the engine said last."""
 
@@ -50,8 +51,8 @@ class Claiming:
         return None
 
     def _take(self, claim: Claim) -> None:
-        earlier = self._held.add(claim)
+        row, earlier = self._held.add(claim)
         if earlier is not None:
             self._engine.send(Remove(earlier.key))
-        self._engine.send(Admit(request_of(claim, self._clock)))
+        self._admit(row)
         log.info("claimed", generation_id=claim.generation_id, attempt=claim.attempt)

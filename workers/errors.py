@@ -12,7 +12,14 @@ from typing import ClassVar
 
 import torch
 
-from models.errors import CheckpointError, NonFiniteImage, SamplingError, UnsupportedSampler, UnsupportedSize
+from models.errors import (
+    CheckpointError,
+    NonFiniteImage,
+    SamplingError,
+    UnsupportedInput,
+    UnsupportedSampler,
+    UnsupportedSize,
+)
 
 
 class JobError(Exception):
@@ -45,6 +52,20 @@ class DeadlineExceeded(PermanentJobError):
         super().__init__("deadline_exceeded", "not finished before its deadline")
 
 
+class InputLost(PermanentJobError):
+    """A picture of the request is gone, or is not what was submitted."""
+
+    def __init__(self, role: str) -> None:
+        super().__init__("input_lost", f"the request's picture ({role}) is no longer stored; submit it again")
+
+
+class InputUnreadable(PermanentJobError):
+    """A picture of the request cannot be decoded."""
+
+    def __init__(self, role: str) -> None:
+        super().__init__("input_unreadable", f"the request's picture ({role}) cannot be decoded; it is damaged")
+
+
 class StoreUnavailable(TransientJobError):
     """The result could not be stored."""
 
@@ -63,6 +84,7 @@ class Rule:
 
 RULES: dict[type[Exception], Rule] = {
     UnsupportedSize: Rule(PermanentJobError, "unsupported_size"),
+    UnsupportedInput: Rule(PermanentJobError, "unsupported_input"),
     UnsupportedSampler: Rule(PermanentJobError, "unsupported_sampler"),
     NonFiniteImage: Rule(PermanentJobError, "non_finite_image", "the network produced no valid image for this request"),
     SamplingError: Rule(PermanentJobError, "unsupported_request"),

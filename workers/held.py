@@ -35,12 +35,12 @@ class HeldRows:
         """Rows that take a place in the window; those being settled take none."""
         return sum(row.is_in_engine for row in self._rows.values())
 
-    def add(self, claim: Claim) -> HeldRow | None:
-        """Hold this claim. Returns the row of an earlier attempt that it shows to be lost, if one was still held."""
-        earlier = self._rows.get(claim.generation_id)
-        self._rows[claim.generation_id] = HeldRow(claim)
+    def add(self, claim: Claim) -> tuple[HeldRow, HeldRow | None]:
+        """Hold this claim. Returns its row, and that of an earlier attempt that it shows to be lost, if one was still held."""
+        earlier, row = self._rows.get(claim.generation_id), HeldRow(claim)
+        self._rows[claim.generation_id] = row
         self._empty.clear()
-        return earlier
+        return row, earlier
 
     def get(self, key: RowKey) -> HeldRow | None:
         """The row, if exactly this attempt is held."""

@@ -18,13 +18,27 @@ from app.core.registry import RegistrationRecord, WorkerRecord
 from workers.claiming import Claiming
 from workers.engine.events import Began, Expired, Failed, Finished, Stepped
 from workers.engine.row import RowKey
-from workers.errors import DeadlineExceeded, is_device_lost
+from workers.errors import DeadlineExceeded, JobError, is_device_lost
 from workers.finisher import Finisher
 from workers.held import HeldRow, HeldRows
+from workers.inputs import pictures_of
 from workers.leases import Leases
 from workers.links import EngineLink, Links, Rhythm
-from workers.messages import Ended, EndWanted, Loaded, Opened, Released, ReleaseUnstarted, Remove, Removed, Reply, Stop
+from workers.messages import (
+    Admit,
+    Ended,
+    EndWanted,
+    Loaded,
+    Opened,
+    Released,
+    ReleaseUnstarted,
+    Remove,
+    Removed,
+    Reply,
+    Stop,
+)
 from workers.progress import ProgressThrottle
+from workers.request import request_of
 from workers.retrying import AWAY, persist
 
 PROGRESS_INTERVAL_S = 0.25
@@ -42,7 +56,7 @@ class WorkerIO:
         self._rhythm = rhythm
         self._clock = clock
         self._held = HeldRows()
-        self._claiming = Claiming(links, engine, self._held, rhythm.window, clock)
+        self._claiming = Claiming(links, engine, self._held, rhythm.window, self._admit)
         self._leases = Leases(links.port, worker.id, engine, self._held, rhythm, clock)
         self._finisher = Finisher(links.port, links.store, links.events, self._held, clock)
         self._throttle = ProgressThrottle(PROGRESS_INTERVAL_S)
@@ -146,6 +160,23 @@ class WorkerIO:
                 self._links.doorbell.ring()
             if isinstance(event, Cancel) and self._held.of_generation(event.generation_id) is not None:
                 self._leases.renew_now()
+
+    def _admit(self, row: HeldRow) -> None:
+        """Hand a row to the engine, once its pictures are here."""
+        if row.claim.spec.inputs:
+            self._start_for(row, self._admit_with_pictures(row))
+        else:
+            self._engine.send(Admit(request_of(row.claim, self._clock)))
+
+    async def _admit_with_pictures(self, row: HeldRow) -> None:
+        try:
+            pictures = await pictures_of(row.claim.spec, self._links.store)
+        except (JobError, OSError) as error:
+            if self._held.get(row.key) is row:
+                self._hear_of_row(row, Failed(row.key, error))
+            return
+        if self._held.get(row.key) is row and row.is_in_engine and not row.is_cancelled:
+            self._engine.send(Admit(request_of(row.claim, self._clock, pictures)))
 
     async def _hear(self, replies: asyncio.Queue[Reply]) -> None:
         """What the engine's thread says, in its order."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
 from app.core.clock import Clock
+from models.errors import SamplingError
 from workers.engine.engine import Engine, UnknownNetwork
 from workers.engine.events import EngineEvent, Failed
 from workers.engine.row import Request
@@ -94,7 +95,7 @@ class EngineLoop:
     def _admit(self, engine: Engine, request: Request) -> None:
         try:
             engine.admit(request)
-        except UnknownNetwork as error:
+        except (UnknownNetwork, SamplingError) as error:
             self._post(Failed(request.key, error))
 
     def _show_opening(self, opening: Opening | None) -> None:

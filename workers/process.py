@@ -15,9 +15,8 @@ from app.core.clock import SystemClock
 from app.core.config import Settings, load_settings
 from app.core.errors import ConfigurationError
 from app.core.logging import configure_logging
-from models.pipeline import DTYPES
-from workers.engine.network import PipelineNetwork
-from workers.networks import BUNDLED, load_networks
+from models.pipeline.loading import DTYPES
+from workers.networks import BUNDLED, LoadedNetworks, load_networks
 from workers.worker import Worker
 
 log = structlog.stdlib.get_logger()
@@ -39,7 +38,7 @@ def run(data_dir: Path | None) -> None:
     _leave(worker)
 
 
-def _load(settings: Settings) -> dict[str, PipelineNetwork]:
+def _load(settings: Settings) -> LoadedNetworks:
     """In the thread that owns the device."""
     if settings.worker.threads is not None:
         torch.set_num_threads(settings.worker.threads)

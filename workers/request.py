@@ -4,20 +4,32 @@ from datetime import datetime
 
 from app.core.claims import Claim
 from app.core.clock import Clock
+from app.core.spec import GenerationSpec
+from models.pipeline.request import NO_PICTURES, DrawRequest, PictureInputs
 from workers.engine.row import Request
 
 
-def request_of(claim: Claim, clock: Clock) -> Request:
-    """What the engine is asked to make for this claim."""
+def request_of(claim: Claim, clock: Clock, inputs: PictureInputs = NO_PICTURES) -> Request:
+    """What the engine is asked to make for this claim, with the pictures that its spec names."""
     now, now_s = clock.utc_now(), clock.monotonic_s()
 
     def monotonic_s(moment: datetime) -> float:
         return now_s + (moment - now).total_seconds()
 
-    spec = claim.spec
     return Request(
         key=claim.held,
-        network=spec.network,
+        network=claim.spec.network,
+        draw=_draw_request(claim.spec, inputs),
+        priority=claim.priority,
+        arrived_at_s=monotonic_s(claim.queued_at),
+        deadline_at_s=monotonic_s(claim.deadline_at),
+        expected_s=claim.expected_s,
+        is_deterministic=claim.spec.deterministic,
+    )
+
+
+def _draw_request(spec: GenerationSpec, inputs: PictureInputs) -> DrawRequest:
+    return DrawRequest(
         prompt=spec.prompt,
         negative_prompt=spec.negative_prompt,
         seed=spec.seed,
@@ -25,9 +37,9 @@ def request_of(claim: Claim, clock: Clock) -> Request:
         height=spec.height,
         num_steps=spec.steps,
         guidance=spec.guidance,
-        priority=claim.priority,
-        arrived_at_s=monotonic_s(claim.queued_at),
-        deadline_at_s=monotonic_s(claim.deadline_at),
-        expected_s=claim.expected_s,
-        is_deterministic=spec.deterministic,
+        true_cfg_scale=spec.true_cfg_scale,
+        strength=spec.strength,
+        max_sequence_length=spec.max_sequence_length,
+        image_prompt_strength=spec.image_prompt_strength,
+        inputs=inputs,
     )

@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 
 import structlog
@@ -23,12 +23,12 @@ from app.core.work.sql import SqlWorkPort
 from workers.engine.conditioning import PromptCache
 from workers.engine.engine import Engine
 from workers.engine.events import EngineEvent
-from workers.engine.network import Network
 from workers.engine.scheduler import Scheduler
 from workers.io import WorkerIO
 from workers.links import Links, Rhythm
 from workers.loop import EngineLoop
 from workers.messages import EndWanted, Loaded, Reply, Stop
+from workers.networks import LoadedNetworks
 
 PROMPT_CACHE_BYTES = 256 << 20
 ENGINE_JOIN_S = 5.0
@@ -39,7 +39,7 @@ log = structlog.stdlib.get_logger()
 class Worker:
     """One device at work. start(), then join(); drain() from any thread or signal handler."""
 
-    def __init__(self, settings: Settings, load: Callable[[], Mapping[str, Network]], clock: Clock) -> None:
+    def __init__(self, settings: Settings, load: Callable[[], LoadedNetworks], clock: Clock) -> None:
         self.exit_code = 1
         """Of the process; meaningful once join() was true."""
         self._settings = settings
@@ -72,9 +72,11 @@ class Worker:
 
     def _build(self, emit: Callable[[EngineEvent], None]) -> tuple[Engine, Loaded]:
         """In the engine's thread, which owns the device."""
-        networks = self._load()
-        engine = Engine(networks, Scheduler(self._settings.queue.window), emit, prompts=PromptCache(PROMPT_CACHE_BYTES))
-        return engine, Loaded({name: network.revision for name, network in networks.items()})
+        loaded = self._load()
+        engine = Engine(
+            loaded.networks, Scheduler(self._settings.queue.window), emit, prompts=PromptCache(PROMPT_CACHE_BYTES)
+        )
+        return engine, Loaded(loaded.revisions)
 
     def _post(self, reply: Reply) -> None:
         """From any thread, to the I/O side."""

@@ -22,7 +22,9 @@ from torch import Tensor, nn
 from transformers import Qwen3Config
 
 from models.checkpoints.files import TensorFiles, write_tensors
-from models.pipeline import load_components, render
+from models.pipeline.drawing import draw
+from models.pipeline.loading import load_components
+from models.pipeline.request import request_for
 from models.text.tokenizers import ChatTokenizer
 from models.training.autoencoder import decoder_loss, draw_pictures, measure_statistics
 from models.training.composition import all_captions
@@ -151,7 +153,8 @@ def evaluate_stage(job: Job) -> None:
     components = load_components(job.out)
     cutouts = load_pictures(job.cache, OBJECTS)
     asked = draw_prompts(OBJECTS, list(COLOURS), NUM_PROMPTS, seed=0)
-    drawn = [np.asarray(render(components, one.prompt, seed=number)) for number, one in enumerate(asked)]
+    requests = [request_for(components.defaults, one.prompt, seed=number) for number, one in enumerate(asked)]
+    drawn = [np.asarray(draw(components, request)) for request in requests]
     scores = [is_right(pixels, one, cutouts) for pixels, one in zip(drawn, asked, strict=True)]
     for one, (background, found) in zip(asked, scores, strict=True):
         job.console.print(f"{one.prompt}: background {_mark(background)}, object {_mark(found)}")

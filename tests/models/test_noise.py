@@ -2,7 +2,12 @@
 
 import torch
 
-from models.noise import MAX_SEED, initial_noise
+from models.noise import MAX_SEED, generator_of
+from models.noise import initial_noise as drawn_noise
+
+
+def initial_noise(channels: int, rows: int, columns: int, seed: int, dtype: torch.dtype) -> torch.Tensor:
+    return drawn_noise(channels, rows, columns, generator_of(seed), dtype)
 
 
 def test_a_seed_is_always_the_same_noise() -> None:

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.pipeline import load_components, render
+from models.pipeline.drawing import draw
+from models.pipeline.loading import load_components
+from models.pipeline.request import request_for
 from models.render import main
 from tests.fixtures.tiny_models import tiny_klein_folder
 
@@ -20,7 +22,9 @@ def test_the_picture_is_the_pipelines(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "x.png"
     arguments = ["--weights", str(folder), "--prompt", "a red apple", "--out", str(out), "--device", "cpu"]
     assert main([*arguments, "--seed", "3", "--width", "96", "--steps", "2", "--guidance", "2"]) == 0
-    expected = render(load_components(folder), "a red apple", seed=3, width=96, num_steps=2, guidance=2)
+    components = load_components(folder)
+    request = request_for(components.defaults, "a red apple", seed=3, width=96, num_steps=2, guidance=2)
+    expected = draw(components, request)
     assert np.array_equal(np.asarray(Image.open(out)), np.asarray(expected))
 
 
@@ -57,7 +61,7 @@ def test_errors_are_one_line(
     [
         (["--seed", "-1"], "is no whole number from 0"),
         (["--steps", "0"], "is no whole number from 1"),
-        (["--dtype", "float16"], "invalid choice"),
+        (["--dtype", "int8"], "invalid choice"),
         (["--out", "x.tiff"], "ends in none of"),
         (["--out", "no/such/folder/x.png"], "there is no folder"),
     ],

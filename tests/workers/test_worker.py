@@ -21,11 +21,12 @@ from app.core.db.tables.worker import Registration
 from app.core.db.tables.worker import Worker as WorkerRow
 from app.core.events.base import Done, Progress
 from app.core.events.local import LocalEventServer, events_socket_path
-from models.pipeline import load_components, render
+from models.pipeline.drawing import draw
+from models.pipeline.loading import load_components
+from models.pipeline.request import request_for
 from tests.fixtures.accounts import insert_account, insert_task, nano_spec
 from tests.fixtures.tiny_models import tiny_klein_folder
-from workers.engine.network import PipelineNetwork
-from workers.networks import NoNetworks, load_networks
+from workers.networks import LoadedNetworks, NoNetworks, load_networks
 from workers.worker import Worker
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)]
@@ -92,7 +93,8 @@ async def test_a_picture_is_made_as_render_makes_it_and_the_worker_drains(
     assert (row.state, row.first_step_at is not None) == ("ready", True)
     assert told[-2:] == [Progress(generation_id, 16, 16), Done(generation_id, row.task_id, "ready")]
     spec = nano_spec()
-    expected = render(components, spec.prompt, seed=0, num_steps=16, width=128, height=128, guidance=spec.guidance)
+    asked = request_for(components.defaults, spec.prompt, num_steps=16, width=128, height=128, guidance=spec.guidance)
+    expected = draw(components, asked)
     data = (settings.data_dir / "objects" / str(row.object_key)).read_bytes()
     with Image.open(BytesIO(data)) as image:
         assert np.array_equal(np.asarray(image), np.asarray(expected))
@@ -102,7 +104,7 @@ async def test_a_picture_is_made_as_render_makes_it_and_the_worker_drains(
         assert len((await session.scalars(select(Registration))).all()) == 1
 
 
-def fails() -> dict[str, PipelineNetwork]:
+def fails() -> LoadedNetworks:
     raise NoNetworks("no network could be loaded; folders found: none")
 
 

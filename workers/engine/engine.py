@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from models.errors import ModelError
+from models.pipeline.components import TextFeatures
 from workers.engine.conditioning import PromptCache, PromptKey
 from workers.engine.costs import Costs
 from workers.engine.events import Began, EngineEvent, Expired, Failed, Finished, Stepped
@@ -65,12 +66,14 @@ class Engine:
 
         Raises:
             UnknownNetwork: it is not one of this engine's.
+            SamplingError: its network cannot do this.
         """
         network = self._networks.get(request.network)
         if network is None:
             raise UnknownNetwork(f"network {request.network!r} is not loaded here; loaded: {', '.join(self._networks)}")
-        shape = Shape(request.network, request.width, request.height, network.num_passes(request.guidance))
-        self._rows[request.key] = Row(request, shape)
+        run, asked = network.run_of(request.draw), request.draw
+        shape = Shape(request.network, asked.width, asked.height, run.num_passes, run.reference_pixels)
+        self._rows[request.key] = Row(request, shape, run.num_steps)
 
     def remove(self, key: RowKey) -> bool:
         """Drop a row, begun or not; False when it is not here."""
@@ -94,7 +97,7 @@ class Engine:
         picked = self._scheduler.pick(self._candidates(), now_s, self._best_rows)
         begun = [row for row in (self._rows[candidate.key] for candidate in picked) if self._begin(row)]
         for row in self._denoise(begun):
-            self._emit(Stepped(row.request.key, row.request.num_steps - row.steps_left, row.request.num_steps))
+            self._emit(Stepped(row.request.key, row.num_steps - row.steps_left, row.num_steps))
             if row.steps_left == 0:
                 self._finish(row)
 
@@ -115,20 +118,13 @@ class Engine:
         return row.denoising is not None
 
     def _prepared(self, row: Row) -> Denoising:
-        network, request = self._networks[row.request.network], row.request
+        network = self._networks[row.request.network]
 
-        def embedding(text: str):
-            return self._prompts.get(PromptKey(text, network.name, network.revision), network.encode)
+        def encode(text: str, max_length: int) -> TextFeatures:
+            return self._prompts.get(PromptKey(text, max_length, network.name, network.revision), network.encode)
 
-        start = network.start(request.width, request.height, request.num_steps, request.seed)
-        return Denoising(
-            latents_LC=start.latents_LC,
-            ids_L4=start.ids_L4,
-            times=start.times,
-            guidance=request.guidance,
-            context_LC=embedding(request.prompt),
-            negative_context_LC=embedding(request.negative_prompt or "") if row.shape.num_passes > 1 else None,
-        )
+        start = network.start(row.request.draw, encode)
+        return Denoising(start.latents_LC, start.conditions)
 
     def _denoise(self, rows: Sequence[Row]) -> list[Row]:
         """One step of all these rows; those that did it. Rows that fail together are run alone, so only the guilty fail."""
@@ -151,9 +147,9 @@ class Engine:
 
     def _finish(self, row: Row) -> None:
         assert row.denoising is not None
-        request = row.request
+        request, asked = row.request, row.request.draw
         try:
-            image_HWC = self._networks[request.network].decode(row.denoising.latents_LC, request.width, request.height)
+            image_HWC = self._networks[request.network].decode(row.denoising.latents_LC, asked.width, asked.height)
         except ROW_ERRORS as error:
             self._fail(row, error)
             return
@@ -177,13 +173,13 @@ class Engine:
 
     def _candidate(self, row: Row) -> Candidate:
         request = row.request
-        step_s = self.costs.step_s(row.shape, prior_s=request.expected_s / request.num_steps)
+        step_s = self.costs.step_s(row.shape, prior_s=request.expected_s / row.num_steps)
         return Candidate(
             key=request.key,
             shape=row.shape,
             priority=request.priority,
             work_left_s=row.steps_left * step_s,
-            expected_left_s=request.expected_s * row.steps_left / request.num_steps,
+            expected_left_s=request.expected_s * row.steps_left / row.num_steps,
             arrived_at_s=request.arrived_at_s,
             deadline_at_s=request.deadline_at_s,
             has_begun=row.denoising is not None,

@@ -3,7 +3,7 @@
 A network is immutable: every call returns new tensors and changes none that it was given.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import torch
@@ -11,27 +11,25 @@ from numpy import uint8
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.pipeline import (
-    Components,
-    DenoiseInput,
-    decode,
-    encode_prompts,
-    initial_noise,
-    needs_negative,
-    position_ids,
-    predict,
-    schedule,
-)
-from models.samplers import euler
+from models.pipeline.components import Components, TextFeatures
+from models.pipeline.conditions import Start, num_reference_tokens, num_run_steps, start
+from models.pipeline.denoising import StepInput, advance
+from models.pipeline.drawing import decode, encode_request
+from models.pipeline.image_prompts import ImagePrompter
+from models.pipeline.request import DrawRequest, check_request, guidance_plan
 from workers.engine.row import Denoising
 
+Encode = Callable[[str, int], TextFeatures]
+"""A prompt and its length in tokens to features."""
 
-class Start(NamedTuple):
-    """Where a row begins: noise drawn from its own seed, and the times that it will pass, falling from 1 to 0."""
 
-    latents_LC: Tensor
-    ids_L4: Tensor
-    times: Tensor
+class Run(NamedTuple):
+    """What a request will take, known before anything is computed."""
+
+    num_steps: int
+    num_passes: int
+    """Forwards a step."""
+    reference_pixels: int
 
 
 class Network(Protocol):
@@ -45,15 +43,17 @@ class Network(Protocol):
         """Changes when any weight does."""
         ...
 
-    def num_passes(self, guidance: float) -> int:
-        """Forwards a step takes at this guidance: 2 when the negative prompt counts, else 1."""
+    def run_of(self, asked: DrawRequest) -> Run:
+        """Raises SamplingError for what this network cannot do."""
         ...
 
-    def encode(self, text: str) -> Tensor:
-        """A prompt's embedding, LC."""
+    def encode(self, text: str, max_length: int) -> TextFeatures:
+        """A prompt's features."""
         ...
 
-    def start(self, width: int, height: int, num_steps: int, seed: int) -> Start: ...
+    def start(self, asked: DrawRequest, encode: Encode) -> Start:
+        """Everything that a request needs before its first step; `encode` may remember what self.encode returned."""
+        ...
 
     def advance(self, rows: Sequence[Denoising]) -> list[Tensor]:
         """Each row's latents after its next step; a row's result does not depend on its company."""
@@ -65,49 +65,33 @@ class Network(Protocol):
 
 
 class PipelineNetwork:
-    """A folder's components, run by models.pipeline. A row's picture equals models.pipeline.render's, bit for bit."""
+    """A folder's components, run by models.pipeline. A row's picture equals models.pipeline.drawing.draw's, bit for bit."""
 
-    def __init__(self, name: str, components: Components) -> None:
+    def __init__(self, name: str, components: Components, prompter: ImagePrompter | None = None) -> None:
         self.name = name
         self.revision = components.revision
         self._components = components
+        self._prompter = prompter
 
-    def num_passes(self, guidance: float) -> int:
-        return 2 if needs_negative(self._components, guidance) else 1
-
-    def encode(self, text: str) -> Tensor:
-        (embedding_LC,) = encode_prompts(self._components, [text])
-        return embedding_LC
-
-    def start(self, width: int, height: int, num_steps: int, seed: int) -> Start:
-        return Start(
-            latents_LC=initial_noise(self._components, width, height, seed),
-            ids_L4=position_ids(self._components, width, height),
-            times=schedule(self._components, width, height, num_steps),
+    def run_of(self, asked: DrawRequest) -> Run:
+        check_request(self._components.spec, asked)
+        return Run(
+            num_run_steps(self._components, asked),
+            guidance_plan(self._components.spec, asked).num_passes,
+            num_reference_tokens(self._components, asked) * self._components.pixels_per_position**2,
         )
 
+    def encode(self, text: str, max_length: int) -> TextFeatures:
+        return self._components.encode_text(text, max_length)
+
+    def start(self, asked: DrawRequest, encode: Encode) -> Start:
+        return start(self._components, asked, *encode_request(self._components, asked, self._prompter, encode))
+
     def advance(self, rows: Sequence[Denoising]) -> list[Tensor]:
-        velocities = predict(self._components, [_denoise_input(row) for row in rows])
-        moved = [_moved(row, velocity_LC) for row, velocity_LC in zip(rows, velocities, strict=True)]
+        moved = advance(self._components, [StepInput(row.latents_LC, row.conditions, row.step) for row in rows])
         if self._components.device.type == "cuda":
             torch.cuda.synchronize(self._components.device)  # so that who times this call times the step
         return moved
 
     def decode(self, latents_LC: Tensor, width: int, height: int) -> NDArray[uint8]:
         return decode(self._components, latents_LC, width, height)
-
-
-def _denoise_input(row: Denoising) -> DenoiseInput:
-    return DenoiseInput(
-        latents_LC=row.latents_LC,
-        ids_L4=row.ids_L4,
-        context_LC=row.context_LC,
-        negative_context_LC=row.negative_context_LC,
-        t=float(row.times[row.step]),
-        guidance=row.guidance,
-    )
-
-
-def _moved(row: Denoising, velocity_LC: Tensor) -> Tensor:
-    t_B, t_next_B = row.times[row.step].expand(1), row.times[row.step + 1].expand(1)
-    return euler.step(row.latents_LC[None], velocity_LC[None], t_B, t_next_B)[0]

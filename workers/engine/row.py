@@ -3,13 +3,16 @@
 Weights, costs and caches are shared and never hold anything of one request; a Row is owned by one request and shares nothing
 that anyone may write to.
 
-Shape suffixes: L = latent tokens or text tokens, C = channels per token, 4 = position axes.
+Shape suffixes: L = latent tokens, C = channels per token.
 """
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from torch import Tensor
+
+from models.pipeline.conditions import Conditions
+from models.pipeline.request import DrawRequest
 
 RowKey = tuple[str, int]
 """(generation id, attempt). The engine only compares and returns it."""
@@ -23,11 +26,13 @@ class Shape(NamedTuple):
     height: int
     num_passes: int
     """Forwards a step takes: 2 when the guidance needs the negative prompt's prediction, else 1."""
+    reference_pixels: int = 0
+    """Pixels of the pictures that are looked at in every step."""
 
     @property
     def work(self) -> int:
         """A size that grows with the cost, to guess at shapes that were never measured."""
-        return self.width * self.height * self.num_passes
+        return (self.width * self.height + self.reference_pixels) * self.num_passes
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +41,7 @@ class Request:
 
     key: RowKey
     network: str
-    prompt: str
-    negative_prompt: str | None
-    seed: int
-    width: int
-    height: int
-    num_steps: int
-    guidance: float
+    draw: DrawRequest
     priority: int
     """Class of service; lower goes first."""
     arrived_at_s: float
@@ -55,14 +54,10 @@ class Request:
 
 @dataclass(slots=True, eq=False)
 class Denoising:
-    """The tensors of a row that has begun. `step` steps of len(times) - 1 are done."""
+    """The tensors of a row that has begun. `step` steps of its conditions' num_steps are done."""
 
     latents_LC: Tensor
-    ids_L4: Tensor
-    times: Tensor
-    guidance: float
-    context_LC: Tensor
-    negative_context_LC: Tensor | None
+    conditions: Conditions
     step: int = 0
 
 
@@ -72,10 +67,12 @@ class Row:
 
     request: Request
     shape: Shape
+    num_steps: int
+    """Denoise steps that it takes; fewer than were asked for when it starts from a picture."""
     denoising: Denoising | None = field(default=None)
     """None until the row's first step."""
 
     @property
     def steps_left(self) -> int:
         """Denoise steps still to run."""
-        return self.request.num_steps - (self.denoising.step if self.denoising else 0)
+        return self.num_steps - (self.denoising.step if self.denoising else 0)

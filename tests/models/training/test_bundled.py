@@ -13,7 +13,10 @@ from diffusers.pipelines.flux2.pipeline_flux2_klein import Flux2KleinPipeline
 from safetensors import safe_open
 
 import models.bundled
-from models.pipeline import Components, load_components, render
+from models.pipeline.components import Components
+from models.pipeline.drawing import draw
+from models.pipeline.loading import load_components
+from models.pipeline.request import request_for
 from models.training.evaluation import border_colour
 from models.training.vocabulary import COLOURS, OBJECTS
 
@@ -55,14 +58,14 @@ def test_its_card_lists_every_object_and_colour() -> None:
 
 @pytest.mark.parametrize("colour", ["black", "blue", "green", "red", "white", "yellow"])
 def test_backgrounds_have_the_colour_that_was_asked_for(nano: Components, colour: str) -> None:
-    drawn = np.asarray(render(nano, f"mushroom on a {colour} background", seed=7))
+    drawn = np.asarray(draw(nano, request_for(nano.defaults, f"mushroom on a {colour} background", seed=7)))
     assert drawn.shape == (128, 128, 3)
     assert border_colour(drawn) == colour
 
 
 def test_case_does_not_matter_and_seeds_do(nano: Components) -> None:
     lower, upper, other = (
-        np.asarray(render(nano, text, seed=seed, num_steps=4))
+        np.asarray(draw(nano, request_for(nano.defaults, text, seed=seed, num_steps=4)))
         for text, seed in (("red apple", 1), ("Red Apple", 1), ("red apple", 2))
     )
     assert np.array_equal(lower, upper)
@@ -89,5 +92,5 @@ def test_diffusers_draws_the_same_picture(nano: Components) -> None:
 
     rocket, sailboat = theirs("rocket on a blue background"), theirs("sailboat on a red background")
     assert np.abs(rocket - sailboat).max() >= 16, "the case is blind to its prompt"
-    ours = np.asarray(render(nano, "rocket on a blue background", seed=11)).astype(np.int16)
+    ours = np.asarray(draw(nano, request_for(nano.defaults, "rocket on a blue background", seed=11))).astype(np.int16)
     assert np.abs(ours - rocket).max() <= 2

@@ -1,6 +1,7 @@
 """A network small enough to check by hand, with the same interface as the real one, that can be told to fail."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 
 import numpy as np
 import torch
@@ -8,10 +9,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.errors import NonFiniteImage
-from workers.engine.network import Start
+from models.pipeline.components import TextFeatures
+from models.pipeline.conditions import Conditions, Start
+from models.pipeline.request import DrawRequest
+from workers.engine.network import Encode, Run
 from workers.engine.row import Denoising, Request
 
 PIXELS_A_TOKEN = 16
+MAX_LENGTH = 24
 
 
 class FakeNetwork:
@@ -28,19 +33,25 @@ class FakeNetwork:
         self.num_rows_by_call: list[int] = []
         self.on_step: Callable[[], None] = lambda: None
 
-    def num_passes(self, guidance: float) -> int:
-        return 2 if guidance > 1 else 1
+    def run_of(self, asked: DrawRequest) -> Run:
+        return Run(asked.num_steps, 2 if asked.guidance > 1 else 1, 0)
 
-    def encode(self, text: str) -> Tensor:
+    def encode(self, text: str, max_length: int) -> TextFeatures:
         if "fails-encoding" in text:
             raise RuntimeError("the encoder failed")
         self.encoded.append(text)
-        return torch.tensor([[float(ord(character)) for character in text or " "]]).T / 128
+        return TextFeatures(torch.tensor([[float(ord(character)) for character in text or " "]]).T / 128)
 
-    def start(self, width: int, height: int, num_steps: int, seed: int) -> Start:
-        num_tokens = (width // PIXELS_A_TOKEN) * (height // PIXELS_A_TOKEN)
-        noise = torch.randn(num_tokens, 3, generator=torch.Generator().manual_seed(seed))
-        return Start(noise, torch.zeros(num_tokens, 4), torch.linspace(1, 0, num_steps + 1))
+    def start(self, asked: DrawRequest, encode: Encode) -> Start:
+        num_tokens = (asked.width // PIXELS_A_TOKEN) * (asked.height // PIXELS_A_TOKEN)
+        noise = torch.randn(num_tokens, 3, generator=torch.Generator().manual_seed(asked.seed))
+        conditions = Conditions(
+            times=torch.linspace(1, 0, asked.num_steps + 1),
+            ids_LA=torch.zeros(num_tokens, 4),
+            text=encode(asked.prompt, MAX_LENGTH),
+            negative=encode(asked.negative_prompt or "", MAX_LENGTH) if asked.guidance > 1 else None,
+        )
+        return Start(noise, conditions)
 
     def advance(self, rows: Sequence[Denoising]) -> list[Tensor]:
         self.on_step()
@@ -52,7 +63,7 @@ class FakeNetwork:
             raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
         if len(rows) > 1 and "hates-company" in marks:
             raise RuntimeError("too many rows")
-        return [row.latents_LC + (row.times[row.step + 1] - row.times[row.step]) * self._velocity(row) for row in rows]
+        return [row.latents_LC + self._dt(row) * self._velocity(row) for row in rows]
 
     def decode(self, latents_LC: Tensor, width: int, height: int) -> NDArray[np.uint8]:
         if not latents_LC.isfinite().all():
@@ -61,31 +72,34 @@ class FakeNetwork:
         pixels = (latents_LC.clamp(0, 1) * 255).round().to(torch.uint8).reshape(rows, columns, 3).numpy()
         return pixels.repeat(PIXELS_A_TOKEN, axis=0).repeat(PIXELS_A_TOKEN, axis=1)
 
+    def _dt(self, row: Denoising) -> Tensor:
+        times = row.conditions.times
+        return times[row.step + 1] - times[row.step]
+
     def _velocity(self, row: Denoising) -> Tensor:
-        target = row.context_LC.mean() if self._mark(row) != "fails-decoding" else torch.nan
-        pull = target if row.negative_context_LC is None else target - 0.1 * row.negative_context_LC.mean()
+        text, negative = row.conditions.text, row.conditions.negative
+        target = text.tokens_LC.mean() if self._mark(row) != "fails-decoding" else torch.nan
+        pull = target if negative is None else target - 0.1 * negative.tokens_LC.mean()
         return row.latents_LC - pull
 
     def _mark(self, row: Denoising) -> str:
-        text = "".join(chr(round(float(code) * 128)) for code in row.context_LC[:, 0])
+        text = "".join(chr(round(float(code) * 128)) for code in row.conditions.text.tokens_LC[:, 0])
         return text.split()[0] if text.split() else ""
 
 
 def request(name: str = "a", prompt: str = "a red apple", **changes: object) -> Request:
-    """A request of 4 steps at 64 by 64 that arrived at second 0."""
-    fields: dict[str, object] = {
+    """A request of 4 steps at 64 by 64 that arrived at second 0; changes are of its drawing or of its place in the queue."""
+    drawn: dict[str, object] = {"prompt": prompt, "seed": 7, "width": 64, "height": 64, "num_steps": 4, "guidance": 1.0}
+    queued: dict[str, object] = {
         "key": (name, 1),
         "network": "fake",
-        "prompt": prompt,
-        "negative_prompt": None,
-        "seed": 7,
-        "width": 64,
-        "height": 64,
-        "num_steps": 4,
-        "guidance": 1.0,
         "priority": 0,
         "arrived_at_s": 0.0,
         "deadline_at_s": 1e9,
         "expected_s": 1.0,
     }
-    return Request(**{**fields, **changes})  # pyright: ignore[reportArgumentType] - the dataclass names its own fields
+    names = {field.name for field in fields(DrawRequest)}
+    drawn |= {field: value for field, value in changes.items() if field in names}
+    queued |= {field: value for field, value in changes.items() if field not in names}
+    draw = DrawRequest(**drawn)  # pyright: ignore[reportArgumentType] - the dataclass names its own fields
+    return Request(draw=draw, **queued)  # pyright: ignore[reportArgumentType] - likewise

@@ -1,8 +1,8 @@
 """The prompt cache: exact keys, a bound in bytes, the least recently used out first."""
 
 import torch
-from torch import Tensor
 
+from models.pipeline.components import TextFeatures
 from workers.engine.conditioning import PromptCache, PromptKey
 
 EMBEDDING_BYTES = 4 * 16
@@ -14,13 +14,13 @@ class Encoder:
     def __init__(self) -> None:
         self.texts: list[str] = []
 
-    def __call__(self, text: str) -> Tensor:
+    def __call__(self, text: str, max_length: int) -> TextFeatures:
         self.texts.append(text)
-        return torch.full((4, 4), float(len(text)))
+        return TextFeatures(torch.full((4, 4), float(max_length)))
 
 
-def key(text: str, network: str = "tiny", revision: str = "r1") -> PromptKey:
-    return PromptKey(text, network, revision)
+def key(text: str, max_length: int = 24, network: str = "tiny", revision: str = "r1") -> PromptKey:
+    return PromptKey(text, max_length, network, revision)
 
 
 def test_the_same_text_is_encoded_once() -> None:
@@ -29,11 +29,12 @@ def test_the_same_text_is_encoded_once() -> None:
     assert encoder.texts == ["a cat"]
 
 
-def test_another_space_network_or_revision_is_another_embedding() -> None:
+def test_another_space_length_network_or_revision_has_other_features() -> None:
     cache, encoder = PromptCache(1024), Encoder()
-    for prompt in (key("a cat"), key("a  cat"), key("a cat", network="other"), key("a cat", revision="r2")):
+    others = key("a  cat"), key("a cat", 12), key("a cat", network="other"), key("a cat", revision="r2")
+    for prompt in (key("a cat"), *others):
         cache.get(prompt, encoder)
-    assert len(encoder.texts) == 4
+    assert len(encoder.texts) == 5
 
 
 def test_bytes_stay_under_the_bound_and_the_least_recently_used_goes() -> None:

@@ -1,4 +1,4 @@
-"""The engine on a real, tiny network: the same picture as models.pipeline.render, bit for bit, alone and interleaved."""
+"""The engine on a real, tiny network: the same picture as models.pipeline.drawing.draw, bit for bit, alone and interleaved."""
 
 from dataclasses import replace
 
@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from models.errors import UnsupportedSize
-from models.pipeline import Components, load_components, render
+from models.pipeline.components import Components
+from models.pipeline.drawing import draw
+from models.pipeline.loading import load_components
 from tests.fixtures.tiny_models import tiny_klein_folder
 from tests.workers.engine.fake_network import request as asked_for
 from workers.engine.conditioning import PromptCache
@@ -40,17 +42,7 @@ def images(events: list[EngineEvent]) -> dict[str, np.ndarray]:
 
 
 def rendered(components: Components, asked: Request) -> np.ndarray:
-    image = render(
-        components,
-        asked.prompt,
-        negative_prompt=asked.negative_prompt or "",
-        seed=asked.seed,
-        num_steps=asked.num_steps,
-        width=asked.width,
-        height=asked.height,
-        guidance=asked.guidance,
-    )
-    return np.asarray(image)
+    return np.asarray(draw(components, asked.draw))
 
 
 ASKED = [
@@ -80,7 +72,7 @@ def test_the_prompt_the_negative_prompt_and_the_guidance_are_seen(components: Co
     wide = ASKED[2]
     base = rendered(components, wide).astype(int)
     for changed in ({"prompt": "a red apple"}, {"negative_prompt": "a rocket"}, {"guidance": 2.0}, {"seed": 1}):
-        other = images(run(components, replace(wide, **changed)))["wide"].astype(int)
+        other = images(run(components, replace(wide, draw=replace(wide.draw, **changed))))["wide"].astype(int)
         assert np.abs(other - base).max() >= 16, changed
 
 

@@ -1,0 +1,202 @@
+"""The start of a row: its noise, the times that it will pass, and everything that stays the same while it is denoised.
+
+Shape suffixes: L = tokens, C = channels, A = position axes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from models.errors import UnsupportedInput
+from models.latents import latent_grid
+from models.noise import generator_of
+from models.pipeline.components import Components, TextFeatures
+from models.pipeline.pictures import (
+    Source,
+    control_pixels,
+    mask_pixels,
+    masked,
+    pixels,
+    reference_pixels,
+    reference_size,
+)
+from models.pipeline.request import DrawRequest, guidance_plan
+from models.samplers.schedules import first_step, flow_times, noised
+from models.specs import Channels
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """The part of a picture that stays: blended in after every step.
+
+    Attributes:
+        weights: how far each latent is drawn anew, L x 1 or L x C, in [0, 1].
+        clean_LC: latents of the picture.
+        noise_LC: noise that they are mixed with on the way.
+    """
+
+    weights: Tensor
+    clean_LC: Tensor
+    noise_LC: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Conditions:
+    """What a row's steps depend on beside its latents. Nothing writes to it.
+
+    Attributes:
+        times: float32 on the CPU, falling to 0.
+        ids_LA: positions of the picture's tokens, then of the references'.
+        text: features of the prompt.
+        negative: features of the negative prompt, exactly when cfg_scale is above 1.
+        guidance: strength that the network reads.
+        cfg_scale: strength of classifier-free guidance.
+        channels_LC: what stands beside the latents in every token.
+        references_LC: tokens after the picture's.
+        kept: the part of a picture that stays.
+    """
+
+    times: Tensor
+    ids_LA: Tensor
+    text: TextFeatures
+    negative: TextFeatures | None = None
+    guidance: float = 1.0
+    cfg_scale: float = 1.0
+    channels_LC: Tensor | None = None
+    references_LC: Tensor | None = None
+    kept: Kept | None = None
+
+    @property
+    def num_steps(self) -> int:
+        """Denoise steps of this row."""
+        return len(self.times) - 1
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """Where a row begins."""
+
+    latents_LC: Tensor
+    conditions: Conditions
+
+
+def start(
+    components: Components, request: DrawRequest, text: TextFeatures, negative: TextFeatures | None = None
+) -> Start:
+    """Draw and encode everything that a request needs before its first step.
+
+    What is random comes from one generator of the seed, in the order of Diffusers' pipelines: the control picture's latents,
+    those of the picture to change, the noise, those of the masked picture. Families that encode to the mean draw only noise.
+
+    Args:
+        components: of a network.
+        request: checked by models.pipeline.request.check_request.
+        text: features of the prompt, with those of picture prompts if there are any.
+        negative: features of the negative prompt, when the guidance plan has one.
+
+    Raises:
+        SamplingError: a size or a picture that the network cannot take.
+    """
+    rows, columns = latent_grid(request.width, request.height, components.pixels_per_position)
+    generator, source = generator_of(request.seed), masked(request.inputs)
+    control_LC = _control(components, request, generator)
+    clean_LC = _encoded(components, request, source, generator)
+    noise_LC = components.noise(rows, columns, generator)
+    filled_LC = _masked_image(components, request, source, generator)
+    kept = None if filled_LC is not None else _kept(components, request, source, clean_LC, noise_LC)
+    references = [*_seen_again(components, rows, columns, kept), *_references(components, request, kept)]
+    plan, times = guidance_plan(components.spec, request), run_times(components, request)
+    conditions = Conditions(
+        times=times,
+        ids_LA=torch.cat([components.image_ids(rows, columns), *(reference.ids_LA for reference in references)]),
+        text=text,
+        negative=negative,
+        guidance=plan.embedded,
+        cfg_scale=plan.cfg_scale,
+        channels_LC=filled_LC if control_LC is None else control_LC,
+        references_LC=torch.cat([reference.tokens_LC for reference in references]) if references else None,
+        kept=kept,
+    )
+    return Start(noise_LC if clean_LC is None else noised(clean_LC, noise_LC, float(times[0])), conditions)
+
+
+def run_times(components: Components, request: DrawRequest) -> Tensor:
+    """Return the times that a request passes, float32 on the CPU: the end of its schedule when a picture is given."""
+    rows, columns = latent_grid(request.width, request.height, components.pixels_per_position)
+    times = flow_times(components.schedule, rows * columns, request.num_steps)
+    return times[request.num_steps - num_run_steps(components, request) :]
+
+
+def num_run_steps(components: Components, request: DrawRequest) -> int:
+    """Return how many steps a request takes: the end of its schedule when a picture is given."""
+    if request.inputs.image is None:
+        return request.num_steps
+    strength = components.defaults.strength if request.strength is None else request.strength
+    return request.num_steps - first_step(request.num_steps, strength)
+
+
+def num_reference_tokens(components: Components, request: DrawRequest) -> int:
+    """How many tokens stand after those of the picture, by the sizes of the references alone."""
+    patch, policy = components.pixels_per_position, components.spec.references
+    sizes = [reference_size(image, policy, patch) for image in request.inputs.references]
+    return sum(width * height // patch**2 for width, height in sizes)
+
+
+class _Reference(NamedTuple):
+    tokens_LC: Tensor
+    ids_LA: Tensor
+
+
+def _control(components: Components, request: DrawRequest, generator: torch.Generator) -> Tensor | None:
+    if components.spec.channels is not Channels.CONTROL:
+        return None
+    return components.encode_picture(control_pixels(request.inputs, request.width, request.height), generator)
+
+
+def _encoded(
+    components: Components, request: DrawRequest, source: Source | None, generator: torch.Generator
+) -> Tensor | None:
+    if source is None:
+        return None
+    return components.encode_picture(pixels(source.image, request.width, request.height), generator)
+
+
+def _masked_image(
+    components: Components, request: DrawRequest, source: Source | None, generator: torch.Generator
+) -> Tensor | None:
+    """The picture without what is to be filled, and the mask, side by side in every token."""
+    if components.spec.channels is not Channels.MASKED_IMAGE:
+        return None
+    if source is None or source.mask is None:
+        raise UnsupportedInput(f"mask: {components.spec.name} fills what a mask covers, and there is none")
+    mask_BCHW = mask_pixels(source.mask, request.width, request.height)
+    remaining_BCHW = pixels(source.image, request.width, request.height) * (1 - mask_BCHW)
+    remaining_LC = components.encode_picture(remaining_BCHW, generator)
+    return torch.cat([remaining_LC, components.mask_channels(mask_BCHW)], dim=-1)
+
+
+def _kept(
+    components: Components, request: DrawRequest, source: Source | None, clean_LC: Tensor | None, noise_LC: Tensor
+) -> Kept | None:
+    if source is None or source.mask is None or clean_LC is None:
+        return None
+    rows, columns = latent_grid(request.width, request.height, components.pixels_per_position)
+    mask_BCHW = mask_pixels(source.mask, request.width, request.height)
+    return Kept(components.mask_weights(mask_BCHW, rows, columns), clean_LC, noise_LC)
+
+
+def _seen_again(components: Components, rows: int, columns: int, kept: Kept | None) -> Iterator[_Reference]:
+    """A network that reads references looks at the whole picture while it draws a part of it anew."""
+    if kept is not None and components.spec.references.most:
+        yield _Reference(kept.clean_LC, components.reference_ids(0, rows, columns))
+
+
+def _references(components: Components, request: DrawRequest, kept: Kept | None) -> Iterator[_Reference]:
+    patch, first = components.pixels_per_position, 0 if kept is None else 1
+    for index, image in enumerate(request.inputs.references, start=first):
+        image_BCHW = reference_pixels(image, components.spec.references, patch)
+        ids_LA = components.reference_ids(index, image_BCHW.shape[2] // patch, image_BCHW.shape[3] // patch)
+        yield _Reference(components.encode_picture(image_BCHW, None), ids_LA)

@@ -1,0 +1,80 @@
+"""One denoise step of some rows.
+
+Shape suffixes: L = tokens, C = channels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from models.pipeline.components import Components, TextFeatures
+from models.pipeline.conditions import Conditions
+from models.samplers import euler
+from models.samplers.guidance import classifier_free
+from models.samplers.schedules import noised
+
+
+@dataclass(frozen=True, eq=False)
+class StepInput:
+    """A row before a step.
+
+    Attributes:
+        latents_LC: latents at conditions.times[step].
+        conditions: of the row.
+        step: steps that are done.
+    """
+
+    latents_LC: Tensor
+    conditions: Conditions
+    step: int
+
+
+def advance(components: Components, rows: Sequence[StepInput]) -> list[Tensor]:
+    """Run one step of every row; a row does not depend on its neighbours.
+
+    Args:
+        components: of the network that all rows run on.
+        rows: each at its own step, size and guidance.
+
+    Returns:
+        For each row its latents at its next time, L x C, in the networks' dtype.
+    """
+    velocities = predict(components, rows)
+    return [_moved(row, velocity_LC) for row, velocity_LC in zip(rows, velocities, strict=True)]
+
+
+def predict(components: Components, rows: Sequence[StepInput]) -> list[Tensor]:
+    """Predict the velocity dx/dt of every row, L x C, in the networks' dtype."""
+    return [_predicted(components, row) for row in rows]
+
+
+def _predicted(components: Components, row: StepInput) -> Tensor:
+    conditions = row.conditions
+    positive_LC = _velocity(components, row, conditions.text)
+    if conditions.negative is None:
+        return positive_LC
+    return classifier_free(positive_LC, _velocity(components, row, conditions.negative), conditions.cfg_scale)
+
+
+def _velocity(components: Components, row: StepInput, text: TextFeatures) -> Tensor:
+    conditions, tokens_LC = row.conditions, row.latents_LC.to(components.dtype)
+    if conditions.channels_LC is not None:
+        tokens_LC = torch.cat([tokens_LC, conditions.channels_LC], dim=-1)
+    if conditions.references_LC is not None:
+        tokens_LC = torch.cat([tokens_LC, conditions.references_LC])
+    t = float(conditions.times[row.step])
+    velocity_LC = components.velocity(tokens_LC, conditions.ids_LA, t, text, conditions.guidance)
+    return velocity_LC[: row.latents_LC.shape[0]]
+
+
+def _moved(row: StepInput, velocity_LC: Tensor) -> Tensor:
+    conditions, times = row.conditions, row.conditions.times
+    t_B, t_next_B = times[row.step].expand(1), times[row.step + 1].expand(1)
+    latents_LC = euler.step(row.latents_LC[None], velocity_LC[None], t_B, t_next_B)[0]
+    if conditions.kept is None:
+        return latents_LC
+    kept = conditions.kept
+    stays_LC = noised(kept.clean_LC, kept.noise_LC, float(t_next_B))
+    return (1 - kept.weights) * stays_LC + kept.weights * latents_LC

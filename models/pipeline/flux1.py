@@ -1,0 +1,114 @@
+"""The FLUX.1 family's own ways: two text encoders, three position axes, latents that are patched before they are packed.
+
+Shape suffixes: B = 1, L = tokens, C = channels, H, W = rows and columns, 3 = position axes.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from models.flow.flux1 import Flux1
+from models.latents import image_ids, packed, patched, unpacked, unpatched
+from models.noise import initial_noise
+from models.pipeline.components import TextFeatures
+from models.pipeline.times import network_times
+from models.samplers.schedules import FlowSchedule
+from models.specs import GenerationDefaults, Guidance, ModelSpec
+from models.text.clip import ClipTextEncoder
+from models.text.t5 import T5Encoder
+from models.text.tokenizers import ClipTokenizer, T5Tokenizer, Tokens
+from models.vae.autoencoder_flux1 import AutoencoderFlux1
+from models.vae.decoding import decoded
+from models.vae.encoding import encoded
+from models.vae.tiling import Tiling
+
+PATCH = 2
+CLIP_LENGTH = 77
+"""Tokens that CLIP reads of every prompt."""
+
+
+@dataclass(frozen=True, eq=False)
+class Flux1Components:
+    """A FLUX.1 folder, loaded. Fields that models.pipeline.components names are described there."""
+
+    spec: ModelSpec
+    transformer: Flux1
+    autoencoder: AutoencoderFlux1
+    clip: ClipTextEncoder
+    clip_tokenizer: ClipTokenizer
+    t5: T5Encoder
+    t5_tokenizer: T5Tokenizer
+    schedule: FlowSchedule
+    defaults: GenerationDefaults
+    tiling: Tiling
+    query_chunk: int | None
+    revision: str
+    device: torch.device
+    dtype: torch.dtype
+
+    @property
+    def pixels_per_position(self) -> int:
+        return self.autoencoder.params.pixels_per_position
+
+    @torch.no_grad()
+    def encode_text(self, text: str, max_length: int) -> TextFeatures:
+        features_BLC: Tensor = self.t5(self._on_device(self.t5_tokenizer([text], max_length)))
+        pooled_BC: Tensor = self.clip(self._on_device(self.clip_tokenizer([text], CLIP_LENGTH)))
+        return TextFeatures(features_BLC[0], pooled_BC[0])
+
+    def _on_device(self, tokens: Tokens) -> Tokens:
+        return Tokens(*(part.to(self.device) for part in tokens))
+
+    @torch.no_grad()
+    def encode_picture(self, image_BCHW: Tensor, generator: torch.Generator | None) -> Tensor:
+        latent_BCHW = encoded(self.autoencoder, image_BCHW.to(self.device, self.dtype), self.tiling, generator)
+        return _tokens(latent_BCHW.to(self.dtype))
+
+    def noise(self, rows: int, columns: int, generator: torch.Generator) -> Tensor:
+        channels = self.autoencoder.params.z_channels
+        noise_BCHW = initial_noise(channels, PATCH * rows, PATCH * columns, generator, self.dtype)
+        return _tokens(noise_BCHW).to(self.device)
+
+    def mask_channels(self, mask_BCHW: Tensor) -> Tensor:
+        cells_BCHW = patched(mask_BCHW, self.pixels_per_position // PATCH)
+        return _tokens(cells_BCHW).to(self.device, self.dtype)
+
+    def mask_weights(self, mask_BCHW: Tensor, rows: int, columns: int) -> Tensor:
+        channels = self.autoencoder.params.z_channels
+        weights_BCHW = functional.interpolate(mask_BCHW, size=(PATCH * rows, PATCH * columns))
+        return _tokens(weights_BCHW.expand(-1, channels, -1, -1)).to(self.device, self.dtype)
+
+    def image_ids(self, rows: int, columns: int) -> Tensor:
+        return image_ids(rows, columns, num_axes=3).to(self.device)
+
+    def reference_ids(self, index: int, rows: int, columns: int) -> Tensor:
+        return image_ids(rows, columns, reference=index + 1, num_axes=3).to(self.device)
+
+    @torch.no_grad()
+    def velocity(self, tokens_LC: Tensor, ids_LA: Tensor, t: float, text: TextFeatures, guidance: float) -> Tensor:
+        assert text.pooled_C is not None
+        is_embedded = self.spec.guidance is Guidance.EMBEDDED
+        velocity_BLC: Tensor = self.transformer(
+            tokens_LC[None],
+            ids_LA[None],
+            network_times(t, self.dtype, self.device),
+            text.tokens_LC[None],
+            ids_LA.new_zeros(1, text.tokens_LC.shape[0], ids_LA.shape[1]),
+            text.pooled_C[None],
+            torch.tensor([guidance], dtype=self.dtype, device=self.device) if is_embedded else None,
+            self.query_chunk,
+        )
+        return velocity_BLC[0]
+
+    @torch.no_grad()
+    def decode(self, latents_LC: Tensor, rows: int, columns: int) -> Tensor:
+        latent_BCHW = unpatched(unpacked(latents_LC[None].to(self.dtype), rows, columns), PATCH)
+        return decoded(self.autoencoder, latent_BCHW, self.tiling)[0]
+
+
+def _tokens(latent_BCHW: Tensor) -> Tensor:
+    """Squares of neighbours as tokens, L x C. The channels of a token are neighbours in memory, as Diffusers has them: bfloat16
+    products round by that."""
+    return packed(patched(latent_BCHW, PATCH))[0].contiguous()

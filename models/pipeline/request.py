@@ -1,0 +1,189 @@
+"""DrawRequest: one picture to draw, and the checks that need no weights."""
+
+from dataclasses import dataclass
+
+from PIL import Image
+
+from models.errors import UnsupportedInput
+from models.specs import Channels, GenerationDefaults, Guidance, ModelSpec
+
+
+@dataclass(frozen=True)
+class EdgeThresholds:
+    """Hysteresis thresholds of Canny's edge detector, 0 to 500 each."""
+
+    low: int = 50
+    high: int = 200
+
+
+@dataclass(frozen=True)
+class Margins:
+    """Pixels to add at each side of a picture."""
+
+    top: int = 0
+    bottom: int = 0
+    left: int = 0
+    right: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class PictureInputs:
+    """The pictures of a request; which of them a network takes, its ModelSpec says.
+
+    Attributes:
+        image: the picture to change: to start from, to fill, or to extend.
+        mask: white where `image` is to change; None takes the transparent part of `image`, if it has one.
+        margins: how far `image` is extended beyond its sides.
+        references: pictures to look at, in order.
+        control: edges or depth, ready to be followed.
+        control_source: a picture whose edges are to be followed.
+        edges: how those edges are found.
+        image_prompts: pictures that stand for words.
+    """
+
+    image: Image.Image | None = None
+    mask: Image.Image | None = None
+    margins: Margins | None = None
+    references: tuple[Image.Image, ...] = ()
+    control: Image.Image | None = None
+    control_source: Image.Image | None = None
+    edges: EdgeThresholds = EdgeThresholds()
+    image_prompts: tuple[Image.Image, ...] = ()
+
+
+NO_PICTURES = PictureInputs()
+
+
+@dataclass(frozen=True, eq=False)
+class DrawRequest:
+    """One picture to draw.
+
+    Attributes:
+        prompt: what to draw.
+        negative_prompt: what to steer away from; None for nothing.
+        seed: of everything random, 0 to models.noise.MAX_SEED.
+        width: pixels.
+        height: pixels.
+        num_steps: steps of the whole schedule; with strength below 1 only the last of them are run.
+        guidance: guidance strength.
+        true_cfg_scale: strength of a second, classifier-free guidance; above 1 and with a negative prompt only.
+        strength: how far `image` is noised, in (0, 1]; None, here and below, takes the network's default.
+        max_sequence_length: tokens of the prompt, padding included.
+        image_prompt_strength: weight of the tokens of picture prompts, 0 to 1.
+        inputs: pictures.
+    """
+
+    prompt: str
+    seed: int
+    width: int
+    height: int
+    num_steps: int
+    guidance: float
+    negative_prompt: str | None = None
+    true_cfg_scale: float = 1.0
+    strength: float | None = None
+    max_sequence_length: int | None = None
+    image_prompt_strength: float = 1.0
+    inputs: PictureInputs = NO_PICTURES
+
+
+def request_for(
+    defaults: GenerationDefaults,
+    prompt: str,
+    *,
+    negative_prompt: str | None = None,
+    seed: int = 0,
+    width: int | None = None,
+    height: int | None = None,
+    num_steps: int | None = None,
+    guidance: float | None = None,
+    true_cfg_scale: float = 1.0,
+    strength: float | None = None,
+    max_sequence_length: int | None = None,
+    inputs: PictureInputs = NO_PICTURES,
+) -> DrawRequest:
+    """A request in which everything that is None takes the network's default."""
+    return DrawRequest(
+        prompt=prompt,
+        negative_prompt=negative_prompt,
+        seed=seed,
+        width=width or defaults.width,
+        height=height or defaults.height,
+        num_steps=num_steps or defaults.num_inference_steps,
+        guidance=defaults.guidance_scale if guidance is None else guidance,
+        true_cfg_scale=true_cfg_scale,
+        strength=strength,
+        max_sequence_length=max_sequence_length,
+        inputs=inputs,
+    )
+
+
+@dataclass(frozen=True)
+class GuidancePlan:
+    """What guides a request.
+
+    Attributes:
+        embedded: strength that the network reads.
+        cfg_scale: strength of classifier-free guidance; 1 for none.
+        negative_prompt: what it steers away from; None for none.
+    """
+
+    embedded: float
+    cfg_scale: float = 1.0
+    negative_prompt: str | None = None
+
+    @property
+    def num_passes(self) -> int:
+        """Forwards a step takes."""
+        return 1 if self.negative_prompt is None else 2
+
+
+def guidance_plan(spec: ModelSpec, request: DrawRequest) -> GuidancePlan:
+    """How this network is guided by this request. A missing negative prompt of a base network is the empty one."""
+    if spec.guidance is Guidance.CLASSIFIER_FREE:
+        if request.guidance <= 1:
+            return GuidancePlan(embedded=request.guidance)
+        return GuidancePlan(request.guidance, request.guidance, request.negative_prompt or "")
+    if spec.takes_true_cfg and request.true_cfg_scale > 1 and request.negative_prompt is not None:
+        return GuidancePlan(request.guidance, request.true_cfg_scale, request.negative_prompt)
+    return GuidancePlan(embedded=request.guidance)
+
+
+def check_request(spec: ModelSpec, request: DrawRequest) -> None:
+    """Refuse what the network cannot do with a request.
+
+    Raises:
+        UnsupportedInput: names the input and the limit.
+    """
+    inputs = request.inputs
+    _check_references(spec, len(inputs.references))
+    _check_channels(spec, inputs)
+    if inputs.mask is not None and inputs.image is None:
+        raise UnsupportedInput("mask: a mask needs the image that it belongs to")
+    if inputs.margins is not None and inputs.image is None:
+        raise UnsupportedInput("margins: there is no image to extend")
+    if inputs.image_prompts and spec.image_prompter is None:
+        raise UnsupportedInput(f"image_prompt: {spec.name} takes no pictures as prompts")
+    length, most = request.max_sequence_length, spec.text.max_sequence_length
+    if length is not None and not 1 <= length <= most:
+        raise UnsupportedInput(f"max_sequence_length {length} is not within what {spec.name} reads, 1 to {most} tokens")
+
+
+def _check_references(spec: ModelSpec, given: int) -> None:
+    if given > spec.references.most:
+        takes = f"at most {spec.references.most}" if spec.references.most else "none"
+        raise UnsupportedInput(f"references: {given} are given; {spec.name} takes {takes}")
+
+
+def _check_channels(spec: ModelSpec, inputs: PictureInputs) -> None:
+    has_control = inputs.control is not None or inputs.control_source is not None
+    if has_control != (spec.channels is Channels.CONTROL):
+        raise UnsupportedInput(
+            f"control: {spec.name} needs edges or depth to follow"
+            if spec.channels is Channels.CONTROL
+            else f"control: {spec.name} follows no edges or depth"
+        )
+    if spec.channels is Channels.MASKED_IMAGE and inputs.image is None:
+        raise UnsupportedInput(f"image: {spec.name} needs a picture to fill")
+    if spec.channels is Channels.CONTROL and inputs.image is not None:
+        raise UnsupportedInput(f"image: {spec.name} draws along edges or depth and changes no picture")

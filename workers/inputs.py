@@ -1,0 +1,70 @@
+"""The pictures of a claimed row: fetched from the object store, checked against what was submitted, and decoded in a thread."""
+
+import asyncio
+from collections.abc import Iterable
+from hashlib import sha256
+from io import BytesIO
+
+from PIL import Image
+
+from app.core.spec import GenerationSpec, InputImage, Role
+from app.core.storage.base import ObjectMissing, ObjectStore
+from models.images import upright
+from models.pipeline.request import EdgeThresholds, Margins, PictureInputs
+from workers.errors import InputLost, InputUnreadable
+
+Pictures = list[tuple[Role, Image.Image]]
+
+
+async def pictures_of(spec: GenerationSpec, store: ObjectStore) -> PictureInputs:
+    """Fetch and decode the inputs of a request.
+
+    Raises:
+        InputLost: the store no longer has one, or has something else under its name.
+        InputUnreadable: one cannot be decoded.
+        OSError: the store does not answer.
+    """
+    contents = [await _fetched(image, store) for image in spec.inputs]
+    pictures = await asyncio.to_thread(_decoded, list(zip(spec.inputs, contents, strict=True)))
+    margins = None if spec.margins is None else Margins(**spec.margins.model_dump())
+    edges = EdgeThresholds() if spec.canny is None else EdgeThresholds(spec.canny.low, spec.canny.high)
+    return PictureInputs(
+        image=_only(pictures, "image"),
+        mask=_only(pictures, "mask"),
+        margins=margins,
+        references=tuple(_of(pictures, "reference")),
+        control=_only(pictures, "control"),
+        control_source=_only(pictures, "control_source"),
+        edges=edges,
+        image_prompts=tuple(_of(pictures, "image_prompt")),
+    )
+
+
+async def _fetched(image: InputImage, store: ObjectStore) -> bytes:
+    try:
+        data = await store.get(image.key)
+    except ObjectMissing as error:
+        raise InputLost(image.role) from error
+    if sha256(data).hexdigest() != image.sha256:
+        raise InputLost(image.role)
+    return data
+
+
+def _decoded(found: Iterable[tuple[InputImage, bytes]]) -> Pictures:
+    return [(image.role, _picture(image, data)) for image, data in found]
+
+
+def _picture(image: InputImage, data: bytes) -> Image.Image:
+    try:
+        with Image.open(BytesIO(data)) as opened:
+            return upright(opened)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputUnreadable(image.role) from error
+
+
+def _of(pictures: Pictures, role: Role) -> list[Image.Image]:
+    return [picture for its_role, picture in pictures if its_role == role]
+
+
+def _only(pictures: Pictures, role: Role) -> Image.Image | None:
+    return next(iter(_of(pictures, role)), None)
