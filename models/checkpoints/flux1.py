@@ -9,6 +9,7 @@ from models.checkpoints.files import TensorFiles, write_tensors
 from models.checkpoints.keymap import Table
 from models.checkpoints.keymaps.flux1 import flux1
 from models.checkpoints.load import foreign_state, load_network
+from models.errors import UnservedCheckpoint
 from models.flow.flux1 import Flux1, Flux1Params
 
 STEM = "diffusion_pytorch_model"
@@ -60,7 +61,17 @@ def transformer_params(config: Config) -> Flux1Params:
 
 
 def transformer_config(params: Flux1Params) -> dict[str, object]:
-    """The config.json of a transformer; transformer_params reads it back."""
+    """The config.json of a transformer; transformer_params reads it back.
+
+    Raises:
+        UnservedCheckpoint: a size for which Diffusers' configuration has no field is not the published one.
+    """
+    fixed = Flux1Params()
+    if (params.mlp_ratio, params.theta) != (fixed.mlp_ratio, fixed.theta):
+        raise UnservedCheckpoint(
+            f"{TRANSFORMER_CLASS} has mlp_ratio {fixed.mlp_ratio} and theta {fixed.theta}, "
+            f"not {params.mlp_ratio} and {params.theta}"
+        )
     return {
         "_class_name": TRANSFORMER_CLASS,
         "patch_size": 1,

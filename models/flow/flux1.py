@@ -14,14 +14,16 @@ import torch
 from torch import Tensor, nn
 
 from models.layers.attention import JointAttention
+from models.layers.feed_forward import TanhGelu
 from models.layers.modulation import Modulation
 from models.layers.rope import Rotation, rotation_angles
-from models.layers.streams import DoubleStreamBlock, LastLayer, SingleStreamBlock
-from models.layers.timestep import NUM_FEATURES, MlpEmbedder, sinusoidal_features
+from models.layers.sizes import TransformerSizes
+from models.layers.streams import BlockSizes, DoubleStream, LastLayer, SingleStream
+from models.layers.timestep import NUM_FEATURES, MlpEmbedder, conditioning_vector
 
 
 @dataclass(frozen=True)
-class Flux1Params:
+class Flux1Params(TransformerSizes):
     """Sizes of the network. The defaults are those of FLUX.1 [dev].
 
     Attributes:
@@ -52,49 +54,36 @@ class Flux1Params:
     mlp_ratio: float = 4.0
     guidance_embed: bool = True
 
-    def __post_init__(self) -> None:
-        if self.hidden_size != self.num_heads * self.head_dim:
-            raise ValueError(
-                f"hidden_size {self.hidden_size} is not num_heads {self.num_heads} times {self.head_dim}, "
-                f"the sum of axes_dim {self.axes_dim}"
-            )
-
     @property
-    def head_dim(self) -> int:
-        """Channels of one attention head."""
-        return sum(self.axes_dim)
-
-    @property
-    def mlp_size(self) -> int:
-        """Width of a feed-forward layer."""
-        return int(self.hidden_size * self.mlp_ratio)
+    def block(self) -> BlockSizes:
+        """What all blocks have in common."""
+        return BlockSizes(self.hidden_size, self.num_heads, self.mlp_size, TanhGelu, bias=True)
 
 
-def _gelu() -> nn.GELU:
-    return nn.GELU(approximate="tanh")
+class DoubleStreamBlock(DoubleStream):
+    """A block for text and picture, with modulations of its own."""
+
+    def __init__(self, sizes: BlockSizes) -> None:
+        super().__init__(sizes)
+        self.img_mod = Modulation(sizes.hidden_size, num_sublayers=2, bias=sizes.bias)
+        self.txt_mod = Modulation(sizes.hidden_size, num_sublayers=2, bias=sizes.bias)
+
+    def forward(
+        self, img_BLC: Tensor, txt_BLC: Tensor, vec_BC: Tensor, attend: JointAttention
+    ) -> tuple[Tensor, Tensor]:
+        return self.mixed(img_BLC, txt_BLC, self.img_mod(vec_BC), self.txt_mod(vec_BC), attend)
 
 
-def _feed_forward(params: Flux1Params) -> nn.Sequential:
-    d, mlp = params.hidden_size, params.mlp_size
-    return nn.Sequential(nn.Linear(d, mlp), _gelu(), nn.Linear(mlp, d))
+class SingleStreamBlock(SingleStream):
+    """A block for text and picture together, with a modulation of its own."""
 
+    def __init__(self, sizes: BlockSizes) -> None:
+        super().__init__(sizes)
+        self.modulation = Modulation(sizes.hidden_size, num_sublayers=1, bias=sizes.bias)
 
-class ModulatedDoubleBlock(DoubleStreamBlock):
-    """A double block that makes its own modulation."""
-
-    def __init__(self, params: Flux1Params) -> None:
-        super().__init__(params.hidden_size, params.num_heads, lambda: _feed_forward(params), bias=True)
-        self.img_mod = Modulation(params.hidden_size, num_sublayers=2, bias=True)
-        self.txt_mod = Modulation(params.hidden_size, num_sublayers=2, bias=True)
-
-
-class ModulatedSingleBlock(SingleStreamBlock):
-    """A single block that makes its own modulation."""
-
-    def __init__(self, params: Flux1Params) -> None:
-        d, mlp = params.hidden_size, params.mlp_size
-        super().__init__(d, params.num_heads, mlp, mlp, _gelu(), bias=True)
-        self.modulation = Modulation(d, num_sublayers=1, bias=True)
+    def forward(self, x_BLC: Tensor, vec_BC: Tensor, attend: JointAttention) -> Tensor:
+        (mod,) = self.modulation(vec_BC)
+        return self.mixed(x_BLC, mod, attend)
 
 
 class Flux1(nn.Module):
@@ -107,11 +96,10 @@ class Flux1(nn.Module):
         self.img_in = nn.Linear(params.in_channels, d)
         self.time_in = MlpEmbedder(NUM_FEATURES, d, bias=True)
         self.vector_in = MlpEmbedder(params.vec_in_dim, d, bias=True)
-        if params.guidance_embed:
-            self.guidance_in = MlpEmbedder(NUM_FEATURES, d, bias=True)
+        self.guidance_in = MlpEmbedder(NUM_FEATURES, d, bias=True) if params.guidance_embed else None
         self.txt_in = nn.Linear(params.context_in_dim, d)
-        self.double_blocks = nn.ModuleList(ModulatedDoubleBlock(params) for _ in range(params.depth))
-        self.single_blocks = nn.ModuleList(ModulatedSingleBlock(params) for _ in range(params.depth_single_blocks))
+        self.double_blocks = nn.ModuleList(DoubleStreamBlock(params.block) for _ in range(params.depth))
+        self.single_blocks = nn.ModuleList(SingleStreamBlock(params.block) for _ in range(params.depth_single_blocks))
         self.final_layer = LastLayer(d, params.out_channels, bias=True)
 
     def forward(
@@ -140,25 +128,16 @@ class Flux1(nn.Module):
         Returns:
             Velocities of all tokens of x_BLC, B x L x out_channels, those of reference tokens without meaning.
         """
-        vec_BC = self._conditioning(timesteps_B, guidance_B, pooled_BC, x_BLC.dtype)
+        vec_BC = conditioning_vector(self.time_in, self.guidance_in, timesteps_B, guidance_B, x_BLC.dtype)
+        vec_BC = vec_BC + self.vector_in(pooled_BC)
         ids_BL3 = torch.cat([context_ids_BL3, x_ids_BL3], dim=1)
         rotation = Rotation(rotation_angles(ids_BL3, self.params.axes_dim, self.params.theta))
         attend = JointAttention(rotation, query_chunk)
 
         img_BLC, txt_BLC = self.img_in(x_BLC), self.txt_in(context_BLC)
         for block in self.double_blocks:
-            img_BLC, txt_BLC = block(img_BLC, txt_BLC, block.img_mod(vec_BC), block.txt_mod(vec_BC), attend)
+            img_BLC, txt_BLC = block(img_BLC, txt_BLC, vec_BC, attend)
         joint_BLC = torch.cat([txt_BLC, img_BLC], dim=1)
         for block in self.single_blocks:
-            joint_BLC = block(joint_BLC, *block.modulation(vec_BC), attend)
+            joint_BLC = block(joint_BLC, vec_BC, attend)
         return self.final_layer(joint_BLC[:, txt_BLC.shape[1] :], vec_BC)
-
-    def _conditioning(
-        self, timesteps_B: Tensor, guidance_B: Tensor | None, pooled_BC: Tensor, dtype: torch.dtype
-    ) -> Tensor:
-        if (guidance_B is not None) != self.params.guidance_embed:
-            raise ValueError("guidance_B belongs to networks with guidance_embed, and to no other")
-        vec_BC = self.time_in(sinusoidal_features(timesteps_B).to(dtype))
-        if guidance_B is not None:
-            vec_BC = vec_BC + self.guidance_in(sinusoidal_features(guidance_B).to(dtype))
-        return vec_BC + self.vector_in(pooled_BC)

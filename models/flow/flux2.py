@@ -8,21 +8,23 @@ Shape suffixes: B = rows, L = tokens, C = channels, 4 = axes of a position (refe
 Time: 1 is pure noise, 0 is the picture.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from models.layers.attention import JointAttention
-from models.layers.modulation import Modulation
+from models.layers.feed_forward import SwiGlu
+from models.layers.modulation import Modulated, Modulation
 from models.layers.rope import Rotation, rotation_angles
-from models.layers.streams import DoubleStreamBlock, LastLayer, SingleStreamBlock
-from models.layers.timestep import NUM_FEATURES, MlpEmbedder, sinusoidal_features
+from models.layers.sizes import TransformerSizes
+from models.layers.streams import BlockSizes, DoubleStream, LastLayer, SingleStream
+from models.layers.timestep import NUM_FEATURES, MlpEmbedder, conditioning_vector
 
 
 @dataclass(frozen=True)
-class Flux2Params:
+class Flux2Params(TransformerSizes):
     """Sizes of the network. The defaults are those of FLUX.2 [dev].
 
     Attributes:
@@ -49,47 +51,31 @@ class Flux2Params:
     mlp_ratio: float = 3.0
     guidance_embed: bool = True
 
-    def __post_init__(self) -> None:
-        if self.hidden_size != self.num_heads * self.head_dim:
-            raise ValueError(
-                f"hidden_size {self.hidden_size} is not num_heads {self.num_heads} times {self.head_dim}, "
-                f"the sum of axes_dim {self.axes_dim}"
-            )
-
     @property
-    def head_dim(self) -> int:
-        """Channels of one attention head."""
-        return sum(self.axes_dim)
-
-    @property
-    def mlp_size(self) -> int:
-        """Width of a feed-forward layer."""
-        return int(self.hidden_size * self.mlp_ratio)
+    def block(self) -> BlockSizes:
+        """What all blocks have in common."""
+        return BlockSizes(self.hidden_size, self.num_heads, self.mlp_size, SwiGlu, bias=False)
 
 
-class SwiGlu(nn.Module):
-    """Half of the channels gate the other half (Shazeer 2020, arXiv:2002.05202)."""
+class DoubleStreamBlock(DoubleStream):
+    """A block for text and picture, modulated from outside."""
 
-    def forward(self, x_BLC: Tensor) -> Tensor:
-        gate_BLC, value_BLC = x_BLC.chunk(2, dim=-1)
-        return functional.silu(gate_BLC) * value_BLC
-
-
-def _feed_forward(params: Flux2Params) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Linear(params.hidden_size, 2 * params.mlp_size, bias=False),
-        SwiGlu(),
-        nn.Linear(params.mlp_size, params.hidden_size, bias=False),
-    )
+    def forward(
+        self,
+        img_BLC: Tensor,
+        txt_BLC: Tensor,
+        img_mod: Sequence[Modulated],
+        txt_mod: Sequence[Modulated],
+        attend: JointAttention,
+    ) -> tuple[Tensor, Tensor]:
+        return self.mixed(img_BLC, txt_BLC, img_mod, txt_mod, attend)
 
 
-def _double_block(params: Flux2Params) -> DoubleStreamBlock:
-    return DoubleStreamBlock(params.hidden_size, params.num_heads, lambda: _feed_forward(params), bias=False)
+class SingleStreamBlock(SingleStream):
+    """A block for text and picture together, modulated from outside."""
 
-
-def _single_block(params: Flux2Params) -> SingleStreamBlock:
-    d, mlp = params.hidden_size, params.mlp_size
-    return SingleStreamBlock(d, params.num_heads, 2 * mlp, mlp, SwiGlu(), bias=False)
+    def forward(self, x_BLC: Tensor, mod: Modulated, attend: JointAttention) -> Tensor:
+        return self.mixed(x_BLC, mod, attend)
 
 
 class Flux2(nn.Module):
@@ -102,10 +88,9 @@ class Flux2(nn.Module):
         self.img_in = nn.Linear(params.in_channels, d, bias=False)
         self.time_in = MlpEmbedder(NUM_FEATURES, d, bias=False)
         self.txt_in = nn.Linear(params.context_in_dim, d, bias=False)
-        if params.guidance_embed:
-            self.guidance_in = MlpEmbedder(NUM_FEATURES, d, bias=False)
-        self.double_blocks = nn.ModuleList(_double_block(params) for _ in range(params.depth))
-        self.single_blocks = nn.ModuleList(_single_block(params) for _ in range(params.depth_single_blocks))
+        self.guidance_in = MlpEmbedder(NUM_FEATURES, d, bias=False) if params.guidance_embed else None
+        self.double_blocks = nn.ModuleList(DoubleStreamBlock(params.block) for _ in range(params.depth))
+        self.single_blocks = nn.ModuleList(SingleStreamBlock(params.block) for _ in range(params.depth_single_blocks))
         self.double_stream_modulation_img = Modulation(d, num_sublayers=2, bias=False)
         self.double_stream_modulation_txt = Modulation(d, num_sublayers=2, bias=False)
         self.single_stream_modulation = Modulation(d, num_sublayers=1, bias=False)
@@ -135,7 +120,7 @@ class Flux2(nn.Module):
         Returns:
             Velocities of all tokens of x_BLC, those of reference tokens without meaning.
         """
-        vec_BC = self._conditioning(timesteps_B, guidance_B, x_BLC.dtype)
+        vec_BC = conditioning_vector(self.time_in, self.guidance_in, timesteps_B, guidance_B, x_BLC.dtype)
         ids_BL4 = torch.cat([context_ids_BL4, x_ids_BL4], dim=1)
         rotation = Rotation(rotation_angles(ids_BL4, self.params.axes_dim, self.params.theta))
         attend = JointAttention(rotation, query_chunk)
@@ -150,11 +135,3 @@ class Flux2(nn.Module):
         for block in self.single_blocks:
             joint_BLC = block(joint_BLC, single_mod, attend)
         return self.final_layer(joint_BLC[:, txt_BLC.shape[1] :], vec_BC)
-
-    def _conditioning(self, timesteps_B: Tensor, guidance_B: Tensor | None, dtype: torch.dtype) -> Tensor:
-        if (guidance_B is not None) != self.params.guidance_embed:
-            raise ValueError("guidance_B belongs to networks with guidance_embed, and to no other")
-        vec_BC = self.time_in(sinusoidal_features(timesteps_B).to(dtype))
-        if guidance_B is None:
-            return vec_BC
-        return vec_BC + self.guidance_in(sinusoidal_features(guidance_B).to(dtype))

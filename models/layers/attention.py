@@ -55,7 +55,9 @@ class JointAttention:
     def __call__(self, q_BLND: Tensor, k_BLND: Tensor, v_BLND: Tensor) -> Tensor:
         """Return what every token gathers, B L C."""
         q_BNLD, k_BNLD, v_BNLD = (x.transpose(1, 2) for x in (self.rotation(q_BLND), self.rotation(k_BLND), v_BLND))
-        queries = q_BNLD.split(self.query_chunk or q_BNLD.shape[2], dim=2)
+        length = q_BNLD.shape[2]
+        bounds = list(range(0, length, self.query_chunk or length))[1:]
+        queries = q_BNLD.tensor_split(bounds, dim=2)
         out = [functional.scaled_dot_product_attention(part, k_BNLD, v_BNLD) for part in queries]
         out_BNLD = out[0] if len(out) == 1 else torch.cat(out, dim=2)
         return out_BNLD.transpose(1, 2).flatten(2)

@@ -5,79 +5,101 @@ Modulation is an argument: FLUX.2 makes it once for all blocks, FLUX.1 in every 
 Shape suffixes: B = rows, L = tokens, C = channels, N = heads, D = channels of a head.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from models.layers.attention import JointAttention, QkNorm
+from models.layers.feed_forward import Activation, feed_forward
 from models.layers.modulation import Modulated, modulated, normalised
 
 LARGEST_HALF = 65504.0
 
 
+@dataclass(frozen=True)
+class BlockSizes:
+    """What all blocks of a network have in common.
+
+    Attributes:
+        hidden_size: width of the residual stream.
+        num_heads: attention heads.
+        mlp_size: channels that come out of a feed-forward layer's activation.
+        activation: of the feed-forward layers.
+        bias: whether linear layers have one.
+    """
+
+    hidden_size: int
+    num_heads: int
+    mlp_size: int
+    activation: Activation
+    bias: bool
+
+
 class StreamAttention(nn.Module):
     """The weights with which one stream takes part in joint attention."""
 
-    def __init__(self, hidden_size: int, num_heads: int, *, bias: bool) -> None:
+    def __init__(self, sizes: BlockSizes) -> None:
         super().__init__()
-        self.qkv = nn.Linear(hidden_size, 3 * hidden_size, bias=bias)
-        self.norm = QkNorm(hidden_size // num_heads)
-        self.proj = nn.Linear(hidden_size, hidden_size, bias=bias)
-        self._num_heads = num_heads
+        d = sizes.hidden_size
+        self.qkv = nn.Linear(d, 3 * d, bias=sizes.bias)
+        self.norm = QkNorm(d // sizes.num_heads)
+        self.proj = nn.Linear(d, d, bias=sizes.bias)
+        self._num_heads = sizes.num_heads
 
     def forward(self, x_BLC: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries, keys and values, B L N D each; `proj` is for what attention makes of them."""
         return self.norm(self.qkv(x_BLC), self._num_heads)
 
 
-class DoubleStreamBlock(nn.Module):
+class DoubleStream(nn.Module):
     """Joint attention over text and picture, each with its own weights, then a feed-forward layer for each."""
 
-    def __init__(self, hidden_size: int, num_heads: int, feed_forward: Callable[[], nn.Module], *, bias: bool) -> None:
+    def __init__(self, sizes: BlockSizes) -> None:
         super().__init__()
-        self.img_attn = StreamAttention(hidden_size, num_heads, bias=bias)
-        self.img_mlp = feed_forward()
-        self.txt_attn = StreamAttention(hidden_size, num_heads, bias=bias)
-        self.txt_mlp = feed_forward()
+        self.img_attn = StreamAttention(sizes)
+        self.img_mlp = feed_forward(sizes.hidden_size, sizes.mlp_size, sizes.activation, bias=sizes.bias)
+        self.txt_attn = StreamAttention(sizes)
+        self.txt_mlp = feed_forward(sizes.hidden_size, sizes.mlp_size, sizes.activation, bias=sizes.bias)
 
-    def forward(
+    def mixed(
         self,
         img_BLC: Tensor,
         txt_BLC: Tensor,
-        img_mod: tuple[Modulated, ...],
-        txt_mod: tuple[Modulated, ...],
+        img_mod: Sequence[Modulated],
+        txt_mod: Sequence[Modulated],
         attend: JointAttention,
     ) -> tuple[Tensor, Tensor]:
-        """Return both streams, picture first."""
+        """Return both streams, picture first, given the modulations of attention and of the feed-forward layer."""
         txt_qkv = self.txt_attn(modulated(txt_BLC, txt_mod[0]))
         img_qkv = self.img_attn(modulated(img_BLC, img_mod[0]))
         joint_BLC = attend(*(torch.cat(both, dim=1) for both in zip(txt_qkv, img_qkv, strict=True)))
-        num_txt = txt_BLC.shape[1]
-        img_BLC = img_BLC + img_mod[0].gate_B1C * self.img_attn.proj(joint_BLC[:, num_txt:])
+        # Contiguous, because only then a linear layer adds its bias before it rounds, as Diffusers' do.
+        txt_seen_BLC, img_seen_BLC = (part.contiguous() for part in joint_BLC.tensor_split([txt_BLC.shape[1]], dim=1))
+        img_BLC = img_BLC + img_mod[0].gate_B1C * self.img_attn.proj(img_seen_BLC)
         img_BLC = img_BLC + img_mod[1].gate_B1C * self.img_mlp(modulated(img_BLC, img_mod[1]))
-        txt_BLC = txt_BLC + txt_mod[0].gate_B1C * self.txt_attn.proj(joint_BLC[:, :num_txt])
+        txt_BLC = txt_BLC + txt_mod[0].gate_B1C * self.txt_attn.proj(txt_seen_BLC)
         txt_BLC = txt_BLC + txt_mod[1].gate_B1C * self.txt_mlp(modulated(txt_BLC, txt_mod[1]))
-        return img_BLC, half_safe(txt_BLC)
+        return half_safe(img_BLC), half_safe(txt_BLC)
 
 
-class SingleStreamBlock(nn.Module):
+class SingleStream(nn.Module):
     """Attention and feed-forward side by side on text and picture together (Dehghani et al. 2023, arXiv:2302.05442)."""
 
-    def __init__(
-        self, hidden_size: int, num_heads: int, mlp_in: int, mlp_out: int, activation: nn.Module, *, bias: bool
-    ) -> None:
-        """Build the block; the activation turns mlp_in channels into mlp_out."""
+    def __init__(self, sizes: BlockSizes) -> None:
         super().__init__()
-        self._sizes = (3 * hidden_size, mlp_in)
-        self._num_heads = num_heads
-        self.linear1 = nn.Linear(hidden_size, sum(self._sizes), bias=bias)
-        self.norm = QkNorm(hidden_size // num_heads)
-        self.mlp_act = activation
-        self.linear2 = nn.Linear(hidden_size + mlp_out, hidden_size, bias=bias)
+        d = sizes.hidden_size
+        self._parts = (3 * d, sizes.activation.channels_in * sizes.mlp_size)
+        self._num_heads = sizes.num_heads
+        self.linear1 = nn.Linear(d, sum(self._parts), bias=sizes.bias)
+        self.norm = QkNorm(d // sizes.num_heads)
+        self.mlp_act = sizes.activation()
+        self.linear2 = nn.Linear(d + sizes.mlp_size, d, bias=sizes.bias)
 
-    def forward(self, x_BLC: Tensor, mod: Modulated, attend: JointAttention) -> Tensor:
-        qkv_BLC, mlp_BLC = self.linear1(modulated(x_BLC, mod)).split(self._sizes, dim=-1)
+    def mixed(self, x_BLC: Tensor, mod: Modulated, attend: JointAttention) -> Tensor:
+        """Return text and picture, given the block's modulation."""
+        qkv_BLC, mlp_BLC = self.linear1(modulated(x_BLC, mod)).split(self._parts, dim=-1)
         attended_BLC = attend(*self.norm(qkv_BLC, self._num_heads))
         out_BLC = self.linear2(torch.cat([attended_BLC, self.mlp_act(mlp_BLC)], dim=-1))
         return half_safe(x_BLC + mod.gate_B1C * out_BLC)
@@ -97,5 +119,8 @@ class LastLayer(nn.Module):
 
 
 def half_safe(x_BLC: Tensor) -> Tensor:
-    """Hold float16 within its range, where published weights leave it now and then; other dtypes pass."""
+    """Hold float16 within its range, where published weights leave it now and then; other dtypes pass.
+
+    Diffusers holds the text and the single blocks so; here the picture's stream is held as well, which would turn black.
+    """
     return x_BLC.clamp(-LARGEST_HALF, LARGEST_HALF) if x_BLC.dtype is torch.float16 else x_BLC

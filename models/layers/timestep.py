@@ -43,3 +43,30 @@ class MlpEmbedder(nn.Module):
 
     def forward(self, x_BF: Tensor) -> Tensor:
         return self.out_layer(functional.silu(self.in_layer(x_BF)))
+
+
+def conditioning_vector(
+    time_in: MlpEmbedder,
+    guidance_in: MlpEmbedder | None,
+    timesteps_B: Tensor,
+    guidance_B: Tensor | None,
+    dtype: torch.dtype,
+) -> Tensor:
+    """Embed times, and guidance strengths where the network has an embedder for them.
+
+    Args:
+        time_in: reads the features of times.
+        guidance_in: reads those of guidance strengths; None in a network that takes none.
+        timesteps_B: times in [0, 1].
+        guidance_B: guidance strengths, exactly when there is guidance_in.
+        dtype: in which the network runs.
+
+    Returns:
+        The vector that modulates the blocks, B x C.
+    """
+    if (guidance_B is None) != (guidance_in is None):
+        raise ValueError("guidance_B belongs to networks with guidance_embed, and to no other")
+    vec_BC = time_in(sinusoidal_features(timesteps_B).to(dtype))
+    if guidance_in is None or guidance_B is None:
+        return vec_BC
+    return vec_BC + guidance_in(sinusoidal_features(guidance_B).to(dtype))

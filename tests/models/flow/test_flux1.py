@@ -105,12 +105,15 @@ def test_attention_in_chunks_is_the_same_attention(query_chunk: int) -> None:
     torch.testing.assert_close(velocity(network, query_chunk=query_chunk), velocity(network), atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("stream", ["img_mlp", "txt_mlp", "single"])
 @torch.no_grad()
-def test_float16_is_held_within_its_range() -> None:
-    """Activations that leave the range of float16 are cut, as Diffusers does, and stay numbers."""
+def test_float16_is_held_within_its_range(stream: str) -> None:
+    """What leaves the range of float16 is cut to its largest number, wherever it happens."""
     network = fill(Flux1(TINY))
-    for block in network.single_blocks:
-        block.linear2.weight.mul_(3e4)
+    blocks = network.single_blocks if stream == "single" else network.double_blocks
+    name = "linear2.weight" if stream == "single" else f"{stream}.2.weight"
+    for block in blocks:
+        block.get_parameter(name).mul_(3e4)
     inputs = {
         "x_BLC": golden_input("x", (2, NUM_IMAGE, 16)).half(),
         "context_BLC": golden_input("ctx", (2, NUM_TEXT, 48)).half(),
@@ -118,3 +121,40 @@ def test_float16_is_held_within_its_range() -> None:
         "guidance_B": GUIDANCE.half(),
     }
     assert velocity(network.half(), **inputs).isfinite().all()
+
+
+@torch.no_grad()
+def test_positions_count_by_their_differences_only() -> None:
+    network = fill(Flux1(TINY))
+    shift = torch.tensor([3, 5, 7])
+    ids = image_ids(4, 6, num_axes=3).expand(2, -1, -1)
+    there = velocity(network, x_ids_BL3=ids + shift, context_ids_BL3=torch.zeros(2, NUM_TEXT, 3) + shift)
+    torch.testing.assert_close(there, velocity(network), atol=1e-4, rtol=0)
+    moved = velocity(network, x_ids_BL3=ids * 2)
+    assert (moved - velocity(network)).abs().max() > 0.05
+
+
+@torch.no_grad()
+def test_a_reference_is_further_tokens_told_apart_by_the_first_axis() -> None:
+    """As Kontext has it: its positions begin again at the corner, so only the first axis says what is drawn and what is given."""
+    network = fill(Flux1(TINY))
+    x, ids = golden_input("x", (2, NUM_IMAGE, 16)), image_ids(4, 6, num_axes=3)
+    reference, its_ids = golden_input("ref", (2, 6, 16)), image_ids(2, 3, num_axes=3)
+
+    def seen(index: int, tokens: Tensor) -> Tensor:
+        both = torch.cat([ids, its_ids + torch.tensor([index, 0, 0])]).expand(2, -1, -1)
+        return velocity(network, x_BLC=torch.cat([x, tokens], dim=1), x_ids_BL3=both)[:, :NUM_IMAGE]
+
+    assert (seen(1, reference) - velocity(network)).abs().max() > 0.05
+    assert (seen(1, reference) - seen(0, reference)).abs().max() > 0.01
+    assert (seen(1, reference) - seen(1, reference.flip(1))).abs().max() > 0.01
+
+
+def test_every_parameter_learns_also_under_autocast() -> None:
+    network = fill(Flux1(TINY)).train()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        out = velocity(network)
+    out.float().square().mean().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().max() > 0, name

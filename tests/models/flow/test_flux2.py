@@ -123,3 +123,24 @@ def test_guidance_is_asked_for_exactly_when_the_network_reads_it() -> None:
         network = Flux2(replace(TINY, guidance_embed=has_guidance))
         with pytest.raises(ValueError, match="guidance_B"):
             network(x, grid(ROWS, COLUMNS), TIMES, context, text_ids(NUM_TEXT), None if has_guidance else GUIDANCE)
+
+
+@pytest.mark.parametrize("query_chunk", [1, 5, 31, 1000])
+@torch.no_grad()
+def test_attention_in_chunks_is_the_same_attention(query_chunk: int) -> None:
+    network = fill(Flux2(TINY))
+    x, context = golden_input("x", (2, NUM_IMAGE, 16)), golden_input("ctx", (2, NUM_TEXT, 48))
+    given = (x, grid(ROWS, COLUMNS), TIMES, context, text_ids(NUM_TEXT), GUIDANCE)
+    torch.testing.assert_close(network(*given, query_chunk=query_chunk), network(*given), atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_float16_is_held_within_its_range() -> None:
+    network = fill(Flux2(TINY))
+    for block in (*network.double_blocks, *network.single_blocks):
+        for name, parameter in block.named_parameters():
+            if name.endswith(("mlp.2.weight", "linear2.weight")):
+                parameter.mul_(3e4)
+    x, context = golden_input("x", (2, NUM_IMAGE, 16)), golden_input("ctx", (2, NUM_TEXT, 48))
+    out = network.half()(x.half(), grid(ROWS, COLUMNS), TIMES, context.half(), text_ids(NUM_TEXT), GUIDANCE)
+    assert out.isfinite().all()
