@@ -17,9 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core import fairness, ledger
 from app.core.db.tables.api_key import ApiKey
-from app.core.db.tables.generation import Generation
+from app.core.db.tables.generation import IS_ACTIVE, Generation
 from app.core.spec import SPEC_VERSION, GenerationSpec
-from app.core.states import ACTIVE_STATES, GenerationState
+from app.core.states import GenerationState
 
 SWEEP_LIMIT = 500
 AGEING_S = 20.0
@@ -279,7 +279,7 @@ async def request_cancel(session: AsyncSession, task_id: str, now: datetime) -> 
 
 async def sweep_is_due(session: AsyncSession, now: datetime) -> bool:
     """Whether a sweep would change anything. A read, so that a quiet service takes no write lock."""
-    due = or_(_deadline_passed(now), _cancel_can_settle(now), _lease_lost(now))
+    due = and_(IS_ACTIVE, or_(_deadline_passed(now), _cancel_can_settle(now), _lease_lost(now)))
     return (await session.scalars(select(Generation.id).where(due).limit(1))).first() is not None
 
 
@@ -384,7 +384,7 @@ def _owned(held: Iterable[Held]) -> ColumnElement[bool]:
 
 
 def _deadline_passed(now: datetime) -> ColumnElement[bool]:
-    return and_(Generation.state.in_(sorted(ACTIVE_STATES)), Generation.deadline_at <= now)
+    return and_(IS_ACTIVE, Generation.deadline_at <= now)
 
 
 def _lease_lost(now: datetime) -> ColumnElement[bool]:
@@ -393,7 +393,7 @@ def _lease_lost(now: datetime) -> ColumnElement[bool]:
 
 def _cancel_can_settle(now: datetime) -> ColumnElement[bool]:
     ownerless = or_(Generation.state == GenerationState.QUEUED, _lease_lost(now))
-    return and_(Generation.cancel_requested.is_(True), ownerless)
+    return and_(IS_ACTIVE, Generation.cancel_requested.is_(True), ownerless)
 
 
 async def _is_delivered(session: AsyncSession, generation_id: str, object_key: str) -> bool:

@@ -1,6 +1,6 @@
 // The page: reads the form, follows one picture at a time, and keeps the finished ones on a shelf.
 
-import { credits, fetchPicture, follow, ServiceError, submit } from "./service.js";
+import { account, fetchPicture, follow, ServiceError, submit } from "./service.js";
 import { Shelf } from "./shelf.js";
 
 const order = document.querySelector("#order");
@@ -82,11 +82,17 @@ function say(...parts) {
 }
 
 async function showBalance() {
-  if (!order.elements.key.value) {
-    return;
+  const caller = await account(order.elements.key.value.trim());
+  balance.textContent = caller === null ? "" : standing(caller).join(", ");
+}
+
+/** What the caller may still spend: free images of today, credits, or both. */
+function standing({ credits, free }) {
+  const parts = free.slice(0, 1).map((day) => `${day.remaining} of ${day.limit} free images left today`);
+  if (credits !== null) {
+    parts.push(`${credits.toLocaleString(undefined, { maximumFractionDigits: 2 })} credits`);
   }
-  const left = await credits(order.elements.key.value.trim());
-  balance.textContent = `${left.toLocaleString(undefined, { maximumFractionDigits: 2 })} credits`;
+  return parts;
 }
 
 /** Shows what went wrong at the service; a mistake of this page's own stays an error. */

@@ -39,9 +39,10 @@ export async function fetchPicture(sampleUrl) {
   return answer.blob();
 }
 
-export async function credits(key) {
-  const answer = await send("/v1/credits", { headers: { "x-key": key } });
-  return (await read(answer)).credits;
+/** The caller's account; null where callers without a key are not served. */
+export async function account(key) {
+  const answer = await send("/v1/account", { headers: key ? { "x-key": key } : {} });
+  return !key && answer.status === 401 ? null : read(answer);
 }
 
 /** Links name the service's public address; this page may have been opened under another name of the same service. */

@@ -3,9 +3,8 @@
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.db.tables.generation import Generation
+from app.core.db.tables.generation import IS_ACTIVE, Generation
 from app.core.db.tables.task import Task
-from app.core.states import ACTIVE_STATES
 
 
 async def num_active(session: AsyncSession, account_id: str, model: str) -> tuple[int, int]:
@@ -13,7 +12,7 @@ async def num_active(session: AsyncSession, account_id: str, model: str) -> tupl
     unfinished = (
         select(Task.model, func.count(Generation.task_id.distinct()))
         .join(Task, Task.id == Generation.task_id)
-        .where(Generation.account_id == account_id, Generation.state.in_(sorted(ACTIVE_STATES)))
+        .where(Generation.account_id == account_id, IS_ACTIVE)
         .group_by(Task.model)
     )
     by_model = {row[0]: row[1] for row in await session.execute(unfinished)}

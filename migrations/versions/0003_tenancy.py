@@ -17,15 +17,14 @@ BIG_KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 QUEUED = sa.text("state = 'queued'")
 AGEING = sa.text("state = 'queued' AND ages_at IS NOT NULL")
 CLAIMED = sa.text("attempt > 0")
-FREE = sa.text("is_free")
 
+FREE_INDEX = "ix_generation_free"
 QUEUE_INDEX = "ix_generation_queue"
 NEW_INDEXES = {
     QUEUE_INDEX: (["pool", "priority", "virtual_start", "queued_at", "id"], QUEUED),
     "ix_generation_ages_at": (["pool", "priority", "ages_at"], AGEING),
     "ix_generation_served": (["pool", "priority", "virtual_start"], CLAIMED),
     "ix_generation_flow": (["flow", "pool", "priority", "virtual_finish"], None),
-    "ix_generation_free": (["account_id", "queued_at"], FREE),
 }
 
 
@@ -50,13 +49,20 @@ def upgrade() -> None:
     op.drop_index(QUEUE_INDEX, "generation")
     for name, (columns, where) in NEW_INDEXES.items():
         op.create_index(name, "generation", columns, sqlite_where=where, postgresql_where=where)
+    op.create_index(
+        FREE_INDEX,
+        "generation",
+        ["account_id", "queued_at"],
+        sqlite_where=sa.text("is_free = 1"),
+        postgresql_where=sa.text("is_free"),
+    )
     create_audit_event()
     refuse_changes("audit_event")
 
 
 def downgrade() -> None:
     op.drop_table("audit_event")
-    for name in NEW_INDEXES:
+    for name in (*NEW_INDEXES, FREE_INDEX):
         op.drop_index(name, "generation")
     op.create_index(
         QUEUE_INDEX, "generation", ["pool", "priority", "queued_at", "id"], sqlite_where=QUEUED, postgresql_where=QUEUED
