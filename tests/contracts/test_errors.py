@@ -8,12 +8,21 @@ import pytest
 
 from app.core.errors import ServiceError
 from models.errors import ModelError
-from workers.errors import RULES, UNKNOWN, DeadlineExceeded, StoreUnavailable, job_error
+from workers.errors import (
+    RULES,
+    UNKNOWN,
+    DeadlineExceeded,
+    InputLost,
+    InputUnreadable,
+    StoreUnavailable,
+    job_error,
+)
 
 DOCUMENT = (Path(__file__).resolve().parents[2] / "docs" / "errors.md").read_text()
 REFUSALS, FAILURES = DOCUMENT.split("## Failures of a task")
 OF_NO_CLASS = {"http_error": {404, 405}, "internal_error": {500}}
 FROM_THE_QUEUE = {"cancelled", "worker_lost"}
+OF_THE_WORKER = DeadlineExceeded(), StoreUnavailable(), InputLost("image"), InputUnreadable("image")
 
 
 def descendants(kind: type[Exception]) -> Iterator[type[Exception]]:
@@ -51,7 +60,7 @@ def test_every_error_of_models_is_mapped(kind: type[Exception]) -> None:
 def test_every_failure_is_documented_with_its_retries_and_nothing_else_is() -> None:
     rules = [*RULES.values(), UNKNOWN]
     expected = {rule.code: rule.becomes.is_retryable for rule in rules}
-    expected |= {error.code: error.is_retryable for error in (DeadlineExceeded(), StoreUnavailable())}
+    expected |= {error.code: error.is_retryable for error in OF_THE_WORKER}
     documented = {code: again == "yes" for code, again in rows(FAILURES).items()}
     assert {code: again for code, again in documented.items() if code not in FROM_THE_QUEUE} == expected
     assert set(documented) >= FROM_THE_QUEUE

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from models.errors import NonFiniteImage
-from models.images import to_image, to_uint8
+from models.images import to_image, to_uint8, upright
 
 
 def test_the_range_maps_to_all_levels_and_is_clipped() -> None:
@@ -34,3 +35,24 @@ def test_a_single_value_that_is_not_finite_is_an_error(bad: float) -> None:
     image[1, 2, 3] = bad
     with pytest.raises(NonFiniteImage, match="1 values of 48"):
         to_uint8(image)
+
+
+@pytest.mark.parametrize(
+    ("mode", "becomes"),
+    [("RGB", "RGB"), ("L", "L"), ("RGBA", "RGBA"), ("LA", "RGBA"), ("P", "RGB"), ("1", "RGB"), ("CMYK", "RGB")],
+)
+def test_pictures_of_any_mode_become_one_of_three(mode: str, becomes: str) -> None:
+    assert upright(Image.new("RGB", (3, 2), "white").convert(mode)).mode == becomes
+
+
+def test_a_palette_with_a_transparent_colour_is_transparent_there() -> None:
+    image = Image.new("P", (2, 1))
+    image.putpalette([255, 0, 0, 0, 0, 255])
+    image.putpixel((1, 0), 1)
+    image.info["transparency"] = 1
+    assert [upright(image).getpixel((column, 0)) for column in (0, 1)] == [(255, 0, 0, 255), (0, 0, 255, 0)]
+
+
+def test_sixteen_bits_are_scaled_not_cut() -> None:
+    image = Image.fromarray(np.array([[0, 257, 32896, 65535]], np.uint16))
+    assert np.asarray(upright(image)).tolist() == [[0, 1, 128, 255]]

@@ -3,6 +3,7 @@ input under test changes."""
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,14 +33,14 @@ def loaded(pipeline: Callable[..., Oracle], folder: Path, dtype: torch.dtype = t
     return oracle
 
 
-def theirs(oracle: Oracle, **arguments: object) -> Pixels:
+def theirs(oracle: Oracle, **arguments: Any) -> Pixels:
     """The oracle's first picture."""
     return np.asarray(oracle(**arguments).images[0]).astype(np.int64)
 
 
-def ours(components: Components, prompt: str, prompter: ImagePrompter | None = None, **arguments: object) -> Pixels:
+def ours(components: Components, prompt: str, prompter: ImagePrompter | None = None, **arguments: Any) -> Pixels:
     """Our picture; arguments are those of request_for."""
-    request = request_for(components.defaults, prompt, **arguments)  # pyright: ignore[reportArgumentType]
+    request = request_for(components.defaults, prompt, **arguments)
     return np.asarray(draw(components, request, prompter)).astype(np.int64)
 
 

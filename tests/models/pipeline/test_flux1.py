@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,8 +10,12 @@ from diffusers.pipelines.flux.pipeline_flux import FluxPipeline
 from diffusers.pipelines.flux.pipeline_flux_img2img import FluxImg2ImgPipeline
 from diffusers.pipelines.flux.pipeline_flux_inpaint import FluxInpaintPipeline
 
+from models.checkpoints.files import write_tensors
+from models.checkpoints.single_file import load_single_file
 from models.errors import UnsupportedInput
+from models.flow.flux1 import Flux1
 from models.pipeline.components import Components
+from models.pipeline.flux1 import Flux1Components
 from models.pipeline.loading import load_components
 from models.pipeline.request import PictureInputs
 from tests.fixtures.tiny_models import Oracle, tiny_flux1_folder
@@ -65,7 +70,7 @@ class Pair:
             max_sequence_length=case.text_length,
         )
 
-    def drawn(self, case: Case, **inputs: object) -> Pixels:
+    def drawn(self, case: Case, **inputs: Any) -> Pixels:
         return ours(
             self.ours,
             case.prompt,
@@ -220,3 +225,14 @@ def test_a_strength_outside_its_range_is_refused(dev: Pair, strength: float) -> 
 def test_a_prompt_longer_than_the_network_reads_is_refused(schnell: Pair) -> None:
     with pytest.raises(UnsupportedInput, match="max_sequence_length 512 is not within what schnell reads, 1 to 256"):
         schnell.drawn(Case(text_length=512))
+
+
+@pytest.mark.parametrize("prefix", ["", "model.diffusion_model."])
+def test_the_same_weights_under_bfls_names_draw_the_same_picture(dev: Pair, tmp_path: Path, prefix: str) -> None:
+    assert isinstance(dev.ours, Flux1Components)
+    path = tmp_path / "anything.safetensors"
+    write_tensors(path, {prefix + name: part for name, part in dev.ours.transformer.state_dict().items()})
+    transformer = load_single_file(path)
+    assert isinstance(transformer, Flux1)
+    from_file = Pair(dev.oracle, replace(dev.ours, transformer=transformer))
+    assert largest(from_file.drawn(Case()), dev.drawn(Case())) == 0

@@ -1,6 +1,7 @@
 """FLUX.1 Fill, Canny, Kontext and Redux against Diffusers' pipelines on the same random folders."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -186,14 +187,9 @@ def test_redux_equals_diffusers(tmp_path: Path) -> None:
         tiny_redux_folder(tmp_path / "redux", seed=3),
     )
     oracle = loaded(FluxPipeline.from_pretrained, folder)
-    prior = FluxPriorReduxPipeline.from_pretrained(
-        redux,
-        text_encoder=oracle.text_encoder,
-        text_encoder_2=oracle.text_encoder_2,
-        tokenizer=oracle.tokenizer,
-        tokenizer_2=oracle.tokenizer_2,
-    )
-    prior.set_progress_bar_config(disable=True)
+    encoders = ("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2")
+    read = partial(FluxPriorReduxPipeline.from_pretrained, **{name: getattr(oracle, name) for name in encoders})
+    prior = loaded(read, redux)
     components, prompter = load_components(folder), load_image_prompter(redux)
 
     def expected(*images: Image.Image) -> Pixels:
