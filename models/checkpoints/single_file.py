@@ -1,5 +1,6 @@
 """Transformers in one file outside Diffusers' layout, as Black Forest Labs publishes them; sizes follow from the shapes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,17 +18,22 @@ from models.flow.flux2 import Flux2, Flux2Params
 
 
 def load_single_file(
-    path: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+    path: Path,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    *,
+    axes_dim: tuple[int, ...] | None = None,
+    theta: int | None = None,
 ) -> Flux1 | Flux2:
     """Load a transformer of FLUX.1 or FLUX.2 from one safetensors file with Black Forest Labs' or Diffusers' names.
-
-    What the shapes do not tell (axes_dim, theta) is the family's, as detect.Detected.assumed says.
 
     Args:
         path: the file. Its own name does not matter. Networks beside the transformer, where its names stand behind a prefix, are
             left alone.
         device: where the network shall live.
-        dtype: in which it shall run.
+        dtype: in which it shall run; eight-bit floats without scales are widened.
+        axes_dim: channels of a head that encode each position axis, which no shape tells. None is the family's rule.
+        theta: base of the rotary frequencies. None is the family's.
 
     Raises:
         UnservedCheckpoint: it is something else.
@@ -38,6 +44,7 @@ def load_single_file(
     params = found.params
     if params is None:
         raise UnservedCheckpoint(f"{path} holds a {found.kind}, not a transformer")
+    params = replace(params, axes_dim=axes_dim or params.axes_dim, theta=theta or params.theta)
     return load_network(
         lambda: _built(params),
         files,

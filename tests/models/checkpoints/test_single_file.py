@@ -1,6 +1,7 @@
 """Single files: the same weights give the same numbers through a folder, and through one file of either naming."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,31 @@ def test_the_last_modulation_changes_places_in_diffusers_names_only(tmp_path: Pa
 def test_every_name_is_its_own_behind_a_prefix(build: Callable[[], nn.Module]) -> None:
     names = list(build().state_dict())
     assert [entry.foreign for entry in applied(native(PREFIX), names)] == [(PREFIX + name,) for name in names]
+
+
+@pytest.mark.parametrize("build", NETWORKS)
+def test_what_no_shape_tells_may_be_given(tmp_path: Path, build: Callable[[], Transformer]) -> None:
+    network = build()
+    save_file(network.state_dict(), tmp_path / "model.safetensors")
+    axes_dim = (16 - 2 * (len(network.params.axes_dim) - 1), *[2] * (len(network.params.axes_dim) - 1))
+    loaded = load_single_file(tmp_path / "model.safetensors", axes_dim=axes_dim, theta=100)
+    assert loaded.params == replace(network.params, axes_dim=axes_dim, theta=100)
+    assert not torch.equal(velocity(loaded, torch.float32), velocity(network, torch.float32))
+
+
+@pytest.mark.parametrize("build", NETWORKS)
+def test_eight_bit_floats_are_widened(tmp_path: Path, build: Callable[[], Transformer]) -> None:
+    """Files in circulation that were cast without scales; the values are few, and are kept."""
+    network = build()
+    narrow = {name: tensor.to(torch.float8_e4m3fn) for name, tensor in network.state_dict().items()}
+    save_file(narrow, tmp_path / "native.safetensors")
+    network.load_state_dict({name: tensor.float() for name, tensor in narrow.items()})
+    folder_of(network, tmp_path)
+    stored = load_file(tmp_path / "diffusion_pytorch_model.safetensors")
+    save_file(
+        {name: tensor.to(torch.float8_e4m3fn) for name, tensor in stored.items()}, tmp_path / "diffusers.safetensors"
+    )
+    for name in ("native", "diffusers"):
+        loaded = load_single_file(tmp_path / f"{name}.safetensors", dtype=torch.bfloat16)
+        for key, tensor in loaded.state_dict().items():
+            assert torch.equal(tensor.float(), narrow[key].float()), key
