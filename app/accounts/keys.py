@@ -87,9 +87,9 @@ async def change_key(
 async def rotate_key(
     session: AsyncSession, row: ApiKey, overlap: timedelta, secrets: Secrets, actor: Actor, now: datetime
 ) -> NewKey:
-    """A successor of this key; both work until the overlap ends."""
-    made = await service.rotate_key(session, row, secrets, now, overlap)
-    detail = {"successor": made.id, "overlap_s": round(overlap.total_seconds())}
+    """Another secret for this key; the one before works until the overlap ends."""
+    made = await service.rotate_key(row, secrets, now, overlap)
+    detail = {"overlap_s": round(overlap.total_seconds())}
     await record(session, actor, Action.KEY_ROTATED, row.account_id, now, subject=row.id, detail=detail)
     return made
 

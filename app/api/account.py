@@ -1,5 +1,6 @@
 """What callers do with their own account: see it, and handle its keys. Refusals are problem+json."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated
 
@@ -28,7 +29,7 @@ from app.core.db.tables.account import Account
 from app.dependencies import Parts
 from app.metering.pricing import credits_number
 from app.quota.active_tasks import num_active
-from app.quota.free_images import usage
+from app.quota.free_images import Usage, usage
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Before = Annotated[int | None, Query(ge=1, le=1 << 53, description="The id of the last event of the page before.")]
@@ -43,7 +44,7 @@ def router() -> APIRouter:
     routes.add_api_route("/keys/{key_id}", get_key, methods=["GET"])
     routes.add_api_route("/keys/{key_id}", change_key, methods=["PATCH"])
     routes.add_api_route("/keys/{key_id}", revoke_key, methods=["DELETE"], status_code=204, response_class=Response)
-    routes.add_api_route("/keys/{key_id}/rotate", rotate_key, methods=["POST"], status_code=201)
+    routes.add_api_route("/keys/{key_id}/rotate", rotate_key, methods=["POST"])
     routes.add_api_route("/events", list_events, methods=["GET"])
     return routes
 
@@ -59,7 +60,7 @@ async def me(parts: Parts, caller: AnyCaller) -> MeRead:
     async with parts.database.read() as session:
         account = await session.get(Account, caller.account_id)
         plan = Plans(parts.settings).of(ANONYMOUS if account is None else account.plan)
-        used = [] if plan.quota is None else await usage(session, caller.account_id, plan.quota, now)
+        used: Sequence[Usage] = () if plan.quota is None else await usage(session, caller.account_id, plan.quota, now)
         active, _ = await num_active(session, caller.account_id, "")
     sees_money = account is not None and Scope.BILLING_READ in caller.scopes
     return MeRead(
@@ -114,7 +115,7 @@ async def change_key(request: Request, parts: Parts, caller: CanManageKeys, key_
 
 
 async def rotate_key(request: Request, parts: Parts, caller: CanManageKeys, key_id: str, body: KeyRotate) -> KeyMade:
-    """A successor with the same rights; the old key works on for `overlap_s` seconds."""
+    """Another secret for the same key, shown this once; the one before works on for `overlap_s` seconds."""
     async with parts.work() as work:
         row = await keys.get_key(work.session, caller.account_id, key_id)
         await keys.check_may_manage(work.session, caller, [Scope(scope) for scope in row.scopes])

@@ -54,7 +54,7 @@ class KeyUpdate(Body):
 
 class KeyRotate(Body):
     overlap_s: int = Field(default=86400, ge=0, le=MAX_OVERLAP_S)
-    """Seconds that the old key goes on working, 0 to 30 days."""
+    """Seconds that the secret before goes on working, 0 to 30 days."""
 
 
 class KeyRead(BaseModel):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.db.tables.account import Account
@@ -15,7 +15,8 @@ async def account_by_name(session: AsyncSession, name: str) -> Account | None:
 
 
 async def key_by_digest(session: AsyncSession, digest: str) -> ApiKey | None:
-    return await session.scalar(select(ApiKey).where(ApiKey.digest == digest))
+    """The key that has, or had before its last rotation, this digest."""
+    return await session.scalar(select(ApiKey).where(or_(ApiKey.digest == digest, ApiKey.previous_digest == digest)))
 
 
 async def note_uses(session: AsyncSession, used: Mapping[str, datetime]) -> None:

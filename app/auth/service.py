@@ -58,7 +58,6 @@ async def create_key(
     scopes: Sequence[Scope] = DEFAULT_SCOPES,
     expires_at: datetime | None = None,
     spending_limit_micro: int | None = None,
-    spent_micro: int = 0,
 ) -> NewKey:
     """Make a key; only its digest is stored. Raises InvalidRequest for a limit below zero or a key that has expired."""
     if spending_limit_micro is not None and spending_limit_micro < 0:
@@ -79,7 +78,6 @@ async def create_key(
         scopes=[str(scope) for scope in scopes],
         expires_at=expires_at,
         spending_limit_micro=spending_limit_micro,
-        spent_micro=spent_micro,
         created_at=now,
     )
     session.add(row)
@@ -87,24 +85,19 @@ async def create_key(
     return NewKey(row.id, token)
 
 
-async def rotate_key(session: AsyncSession, row: ApiKey, secrets: Secrets, now: datetime, overlap: timedelta) -> NewKey:
-    """A successor with the same rights, limit and spending; both work until the overlap ends. Raises Conflict for a dead key."""
+async def rotate_key(row: ApiKey, secrets: Secrets, now: datetime, overlap: timedelta) -> NewKey:
+    """Another secret for the same key, with its rights, limit and spending; the secret before works until the overlap ends.
+
+    Raises:
+        Conflict: the key is revoked or has expired.
+    """
     if not is_alive(row, now):
         raise Conflict("the key is revoked or has expired; make a new one")
-    made = await create_key(
-        session,
-        row.account_id,
-        secrets,
-        now,
-        name=row.name,
-        scopes=[Scope(scope) for scope in row.scopes],
-        expires_at=row.expires_at,
-        spending_limit_micro=row.spending_limit_micro,
-        spent_micro=row.spent_micro,
-    )
-    ends_at = now + overlap
-    row.expires_at = ends_at if row.expires_at is None else min(row.expires_at, ends_at)
-    return made
+    token = keys.new_key()
+    row.previous_digest, row.previous_until = row.digest, now + overlap
+    row.digest = keys.digest(token, secrets.key_pepper.get_secret_value())
+    row.last4, row.pepper_id = keys.last4(token), secrets.pepper_id
+    return NewKey(row.id, token)
 
 
 async def revoke_key(session: AsyncSession, key_id: str, now: datetime) -> ApiKey:
@@ -125,8 +118,15 @@ async def look_up(session: AsyncSession, token: str, secrets: Secrets, now: date
     """Who holds this key; None when nobody does, or it was revoked or has expired. The caller has checked its shape."""
     digest = keys.digest(token, secrets.key_pepper.get_secret_value())
     row = await repository.key_by_digest(session, digest)
-    if row is None or not keys.is_same(row.digest, digest):
+    if row is None or not (keys.is_same(row.digest, digest) or _is_previous(row, digest, now)):
         return None
     if not is_alive(row, now):
         return None
     return Caller(row.account_id, row.id, frozenset(row.scopes))
+
+
+def _is_previous(row: ApiKey, digest: str, now: datetime) -> bool:
+    """Whether this is the secret before the last rotation, and still works."""
+    if row.previous_digest is None or row.previous_until is None or row.previous_until <= now:
+        return False
+    return keys.is_same(row.previous_digest, digest)

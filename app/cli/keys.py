@@ -74,14 +74,16 @@ def list_keys(data_dir: DataDir = None) -> None:
 @keys.command("rotate")
 def rotate(
     key: Key,
-    overlap_hours: Annotated[float, typer.Option(help="Hours that the old key goes on working.", min=0, max=720)] = 24,
+    overlap_hours: Annotated[
+        float, typer.Option(help="Hours that the secret before goes on working.", min=0, max=720)
+    ] = 24,
     data_dir: DataDir = None,
 ) -> None:
-    """Make a successor with the same rights, and print it alone on the last line."""
+    """Make another secret for the same key, and print it alone on the last line."""
     settings = load_settings(**given(data_dir=data_dir))
     overlap = timedelta(hours=overlap_hours)
     made = on_database(settings, lambda database: rotate_key(database, settings, key, overlap))
-    say(f"The old key works for {overlap_hours:g} hours more. The new one:")
+    say(f"The secret before works for {overlap_hours:g} hours more. The new one:")
     typer.echo(made.token)
 
 

@@ -19,6 +19,7 @@ AGEING = sa.text("state = 'queued' AND ages_at IS NOT NULL")
 CLAIMED = sa.text("attempt > 0")
 
 FREE_INDEX = "ix_generation_free"
+PREVIOUS_INDEX = "ix_api_key_previous_digest"
 QUEUE_INDEX = "ix_generation_queue"
 NEW_INDEXES = {
     QUEUE_INDEX: (["pool", "priority", "virtual_start", "queued_at", "id"], QUEUED),
@@ -34,6 +35,8 @@ def new_columns() -> list[tuple[str, sa.Column[Any]]]:
         ("account", sa.Column("plan", sa.String(length=32), server_default="standard", nullable=False)),
         ("api_key", sa.Column("spending_limit_micro", sa.BigInteger(), nullable=True)),
         ("api_key", sa.Column("spent_micro", sa.BigInteger(), server_default=sa.text("0"), nullable=False)),
+        ("api_key", sa.Column("previous_digest", sa.String(length=64), nullable=True)),
+        ("api_key", sa.Column("previous_until", sa.DateTime(timezone=True), nullable=True)),
         ("generation", sa.Column("key_id", sa.String(length=36), nullable=True)),
         ("generation", sa.Column("flow", sa.String(length=64), server_default=sa.text("''"), nullable=False)),
         ("generation", sa.Column("virtual_start", sa.Double(), server_default=sa.text("0"), nullable=False)),
@@ -56,12 +59,14 @@ def upgrade() -> None:
         sqlite_where=sa.text("is_free = 1"),
         postgresql_where=sa.text("is_free"),
     )
+    op.create_index(PREVIOUS_INDEX, "api_key", ["previous_digest"])
     create_audit_event()
     refuse_changes("audit_event")
 
 
 def downgrade() -> None:
     op.drop_table("audit_event")
+    op.drop_index(PREVIOUS_INDEX, "api_key")
     for name in (*NEW_INDEXES, FREE_INDEX):
         op.drop_index(name, "generation")
     op.create_index(

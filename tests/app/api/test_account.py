@@ -56,26 +56,37 @@ async def test_a_key_is_shown_once_and_can_be_used_listed_and_revoked(api: Api, 
     assert (await ask(ann, "GET", f"{KEYS}/{made['id']}")).json()["revoked_at"] is not None
 
 
-async def test_rotation_keeps_both_keys_until_the_overlap_ends(api: Api, ann: Customer) -> None:
+async def test_rotation_keeps_both_secrets_until_the_overlap_ends(api: Api, ann: Customer) -> None:
     made = (await ask(ann, "POST", f"{KEYS}/{ann.key_id}/rotate", overlap_s=3600)).json()
+    assert made["id"] == ann.key_id
     assert await works(api, ann.key)
     assert await works(api, made["key"])
     api.clock.advance(3600)
     assert not await works(api, ann.key)
     assert await works(api, made["key"])
-    again = await ask(ann, "POST", f"{KEYS}/{ann.key_id}/rotate", made["key"], overlap_s=0)
+    assert (await ask(ann, "DELETE", f"{KEYS}/{ann.key_id}", made["key"])).status_code == 204
+    assert not await works(api, made["key"])
+
+
+async def test_a_revoked_key_dies_with_both_secrets_and_rotates_no_more(api: Api, ann: Customer) -> None:
+    other = (await ask(ann, "POST", KEYS)).json()
+    rotated = (await ask(ann, "POST", f"{KEYS}/{other['id']}/rotate", overlap_s=3600)).json()
+    await ask(ann, "DELETE", f"{KEYS}/{other['id']}")
+    assert not await works(api, other["key"])
+    assert not await works(api, rotated["key"])
+    again = await ask(ann, "POST", f"{KEYS}/{other['id']}/rotate")
     assert (again.status_code, again.json()["code"]) == (409, "conflict")
 
 
-async def test_a_successor_has_the_same_rights_and_the_same_spending(api: Api, ann: Customer) -> None:
+async def test_both_secrets_of_a_rotated_key_share_its_limit(api: Api, ann: Customer) -> None:
     limited = (await ask(ann, "POST", KEYS, name="ci", scopes=["jobs:write"], spending_limit=0.2)).json()
-    for _ in range(2):
-        assert (await ordered(api, limited["key"])).status_code == 200
-    successor = (await ask(ann, "POST", f"{KEYS}/{limited['id']}/rotate", overlap_s=0)).json()
-    assert not await works(api, limited["key"])
-    seen = (await ask(ann, "GET", f"{KEYS}/{successor['id']}")).json()
-    assert (seen["name"], seen["scopes"], seen["spending_limit"], seen["spent"]) == ("ci", ["jobs:write"], 0.2, 0.2)
-    assert (await ordered(api, successor["key"])).status_code == 402
+    assert (await ordered(api, limited["key"])).status_code == 200
+    rotated = (await ask(ann, "POST", f"{KEYS}/{limited['id']}/rotate", overlap_s=3600)).json()
+    assert (await ordered(api, rotated["key"])).status_code == 200
+    assert [(await ordered(api, key)).status_code for key in (limited["key"], rotated["key"])] == [402, 402]
+    seen = (await ask(ann, "GET", f"{KEYS}/{limited['id']}")).json()
+    assert (seen["name"], seen["spending_limit"], seen["spent"]) == ("ci", 0.2, 0.2)
+    assert seen["key"].endswith(rotated["key"].rpartition("_")[0][-4:])
 
 
 async def ordered(api: Api, key: str) -> httpx.Response:
@@ -123,14 +134,14 @@ async def test_an_expiry_ends_a_key_by_itself(api: Api, ann: Customer) -> None:
 async def test_every_change_of_a_key_leaves_an_event_and_no_secret(api: Api, ann: Customer) -> None:
     made = (await ask(ann, "POST", KEYS, name="a")).json()
     await ask(ann, "PATCH", f"{KEYS}/{made['id']}", name="b")
-    successor = (await ask(ann, "POST", f"{KEYS}/{made['id']}/rotate")).json()
-    await ask(ann, "DELETE", f"{KEYS}/{successor['id']}")
+    rotated = (await ask(ann, "POST", f"{KEYS}/{made['id']}/rotate")).json()
+    await ask(ann, "DELETE", f"{KEYS}/{made['id']}")
     events = (await ask(ann, "GET", "/v1/account/events")).json()
     assert [one["action"] for one in events] == ["key.revoked", "key.rotated", "key.changed", "key.created"]
     assert {one["actor"] for one in events} == {f"key:{ann.key_id}"}
     assert all(one["request_id"] for one in events)
-    assert events[1]["detail"] == {"successor": successor["id"], "overlap_s": 86400}
-    assert not any(key in str(events) for key in (made["key"], successor["key"]))
+    assert events[1]["detail"] == {"overlap_s": 86400}
+    assert not any(key in str(events) for key in (made["key"], rotated["key"]))
     older = (await api.http.get("/v1/account/events", params={"before": events[1]["id"]}, headers=ann.headers)).json()
     assert older == events[2:]
 

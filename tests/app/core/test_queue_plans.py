@@ -42,4 +42,4 @@ async def test_no_question_reads_the_whole_table(database: Database, name: str) 
     async with database.engine.connect() as connection:
         for statement, values in [one for one in asked if one[0].startswith("SELECT")]:
             plan = (await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)).all()
-            assert "SCAN generation" not in [row[3] for row in plan], statement
+            assert "SCAN generation" not in [row.detail for row in plan], statement

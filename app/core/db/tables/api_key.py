@@ -11,7 +11,7 @@ from app.core.db.base import ID, Base, UtcDateTime
 class ApiKey(Base):
     """`prefix` and `last4` are what people see of it; `pepper_id` says which server secret made the digest.
 
-    `spent_micro` is what its images cost so far, those under way included; it never passes `spending_limit_micro`.
+    A key that was rotated has another digest; the one before it works until `previous_until`. `spent_micro` is what its images cost so far, those under way included; it never passes `spending_limit_micro`.
     """
 
     __tablename__ = "api_key"
@@ -22,6 +22,8 @@ class ApiKey(Base):
     prefix: Mapped[str] = mapped_column(String(32))
     last4: Mapped[str] = mapped_column(String(4))
     digest: Mapped[str] = mapped_column(String(64), unique=True)
+    previous_digest: Mapped[str | None] = mapped_column(String(64), index=True)
+    previous_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     pepper_id: Mapped[str] = mapped_column(String(32))
     scopes: Mapped[list[str]] = mapped_column(JSON)
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
