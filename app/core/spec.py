@@ -82,6 +82,8 @@ class GenerationSpec(_Value):
     """Tokens of the prompt that the text encoder reads; None = the network's own number."""
     inputs: tuple[InputImage, ...] = ()
     """Pictures, in the order in which the network reads those of one role."""
+    mask_from_alpha: bool = False
+    """What is transparent in the "image" is to be drawn anew; there is no "mask" then."""
     strength: float | None = Field(default=None, gt=0, le=1)
     """How much of the noise the "image" starts from, 1 = all of it; None = the network's own number."""
     canny: CannyThresholds | None = None
