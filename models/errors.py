@@ -1,8 +1,8 @@
 """What can go wrong in models/ because of a file or a request. Mistakes of a programmer are assertions, not these.
 
 ModelError
-├── CheckpointError: MissingComponent, MalformedConfig, MalformedFile, MissingKeys, UnknownKeys, ShapeMismatch, UnsafeFormat,
-│                    UnknownCheckpoint, UnservedCheckpoint
+├── CheckpointError: MissingComponent, MalformedConfig, MalformedFile, MissingKeys, UnknownKeys, ShapeMismatch, DtypeMismatch,
+│                    UnsafeFormat, UnknownCheckpoint, UnservedCheckpoint
 └── SamplingError: UnsupportedSize, UnsupportedInput, UnsupportedSampler, NonFiniteImage      (also a ValueError)
 """
 
@@ -53,6 +53,10 @@ class UnknownKeys(_Keys):
 
 class ShapeMismatch(_Keys):
     """Parameters whose shape in the file is not the network's."""
+
+
+class DtypeMismatch(_Keys):
+    """Parameters that the file holds as numbers of a kind that the network does not compute with."""
 
 
 class UnknownCheckpoint(_Keys):

@@ -1,24 +1,49 @@
 """Configuration files of components: JSON objects, read field by field, so that what nobody read can be refused."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
 from models.errors import MalformedConfig, MissingComponent
 
+MAX_BYTES = 16 * 2**20
+"""Of a configuration file or an index of shards; published ones have less than 1 MB."""
+
 
 def read_object(path: Path) -> dict[str, object]:
-    """Read a file that holds one JSON object."""
+    """Read a file that holds one JSON object, in which no name is there twice.
+
+    Raises:
+        MissingComponent: there is no such file.
+        MalformedConfig: it is something else, or longer than MAX_BYTES.
+    """
     try:
-        value: object = json.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            text = file.read(MAX_BYTES + 1)
+        if len(text) > MAX_BYTES:
+            raise MalformedConfig(f"{path} has more than {MAX_BYTES} bytes")
+        value: object = json.loads(text.decode("utf-8"), object_pairs_hook=without_duplicates)
     except FileNotFoundError as error:
         raise MissingComponent(f"{path} is missing") from error
+    except RecursionError:
+        raise MalformedConfig(f"{path} is nested too deeply") from None
     except (OSError, ValueError) as error:
         raise MalformedConfig(f"{path} is no JSON file: {error}") from error
     if not isinstance(value, dict):
         raise MalformedConfig(f"{path} holds no JSON object")
     return cast(dict[str, object], value)
+
+
+def without_duplicates(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+    """Make a JSON object of its pairs, as json's object_pairs_hook. Raises ValueError when a name is there twice."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        ordered = sorted(name for name, _ in pairs)
+        twice = next(one for one, other in pairwise(ordered) if one == other)
+        raise ValueError(f"{twice[:200]} is there twice")
+    return found
 
 
 class Config:

@@ -6,6 +6,7 @@ safetensors only. Names and configuration belong to keymap and config.
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -14,30 +15,34 @@ import safetensors.torch
 from torch import Tensor
 
 from models.checkpoints.config import read_object
+from models.checkpoints.safetensors_header import TensorInfo, read_header
 from models.errors import MalformedFile, MissingComponent, UnsafeFormat
 
 UNSAFE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 FINGERPRINTED_SUFFIXES = (".safetensors", ".json", ".jinja", ".txt", ".model")
 
 
-class _Slice(Protocol):
-    def get_shape(self) -> list[int]: ...
-
-
 class _Reader(Protocol):
     """The part of safetensors.safe_open that is used here; the library's own annotations are incomplete."""
 
-    def keys(self) -> Iterable[str]: ...
-    def get_slice(self, name: str) -> _Slice: ...
     def get_tensor(self, name: str) -> Tensor: ...
 
 
-class TensorFiles:
-    """The tensors of one component, memory-mapped, by name; a tensor is read when it is asked for."""
+@dataclass(frozen=True)
+class _Held:
+    file: Path
+    info: TensorInfo
 
-    def __init__(self, where: Path, files: Mapping[str, Path]) -> None:
+
+class TensorFiles:
+    """The tensors of one component, memory-mapped, by name; a tensor is read when it is asked for.
+
+    Headers are checked when this is made, before the library that maps the files sees them.
+    """
+
+    def __init__(self, where: Path, held: Mapping[str, _Held]) -> None:
         self.where = where
-        self._files = files
+        self._held = held
         self._open: dict[Path, _Reader] = {}
 
     @classmethod
@@ -57,7 +62,7 @@ class TensorFiles:
         if whole.is_file() and index.is_file():
             raise MalformedFile(f"{folder} holds both {whole.name} and {index.name}; keep one of them")
         if whole.is_file():
-            return cls(folder, dict.fromkeys(_names(whole), whole))
+            return cls(folder, _in_files([whole]))
         if index.is_file():
             return cls(folder, _sharded(index))
         pickles = sorted(path.name for path in folder.glob("*") if path.suffix in UNSAFE_SUFFIXES)
@@ -74,29 +79,53 @@ class TensorFiles:
             UnsafeFormat: it is a pickle.
             MalformedFile: it is damaged.
         """
-        if path.suffix in UNSAFE_SUFFIXES:
-            raise UnsafeFormat(f"{path} holds its weights as a pickle; only safetensors are read")
-        if not path.is_file():
-            raise MissingComponent(f"{path} is not there")
-        return cls(path, dict.fromkeys(_names(path), path))
+        return cls.of_files(path, [path])
+
+    @classmethod
+    def of_files(cls, where: Path, paths: Iterable[Path]) -> "TensorFiles":
+        """Take several files together, without an index.
+
+        Args:
+            where: what to call them in errors.
+            paths: the files; no tensor may be in two of them.
+
+        Raises:
+            MissingComponent, UnsafeFormat, MalformedFile: as for of_file.
+        """
+        paths = list(paths)
+        for path in paths:
+            if path.suffix in UNSAFE_SUFFIXES:
+                raise UnsafeFormat(f"{path} holds its weights as a pickle; only safetensors are read")
+            if not path.is_file():
+                raise MissingComponent(f"{path} is not there")
+        return cls(where, _in_files(paths))
 
     def names(self) -> list[str]:
         """Names of all tensors."""
-        return sorted(self._files)
+        return sorted(self._held)
+
+    def files(self) -> list[Path]:
+        """The files, each once."""
+        return sorted({held.file for held in self._held.values()})
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of a tensor, from the file's header."""
-        return tuple(self._file_of(name).get_slice(name).get_shape())
+        return self._held[name].info.shape
+
+    def dtype(self, name: str) -> str:
+        """Its type as safetensors write it, such as BF16, from the file's header."""
+        return self._held[name].info.dtype
+
+    def num_bytes(self, name: str) -> int:
+        """Of a tensor in its file."""
+        return self._held[name].info.num_bytes
 
     def read(self, name: str) -> Tensor:
         """The tensor, on the CPU, backed by the file where possible: never write to it."""
-        return self._file_of(name).get_tensor(name)
-
-    def _file_of(self, name: str) -> _Reader:
-        path = self._files[name]
+        path = self._held[name].file
         if path not in self._open:
             self._open[path] = _opened(path)
-        return self._open[path]
+        return self._open[path].get_tensor(name)
 
 
 def _opened(path: Path) -> _Reader:
@@ -106,41 +135,54 @@ def _opened(path: Path) -> _Reader:
         raise MalformedFile(f"{path} cannot be read as safetensors: {error}") from error
 
 
-def _names(path: Path) -> list[str]:
-    return list(_opened(path).keys())
+def _in_files(paths: Iterable[Path]) -> dict[str, _Held]:
+    """What the files hold; none of it twice."""
+    found: dict[str, _Held] = {}
+    for path in paths:
+        for name, info in read_header(path).items():
+            if name in found:
+                raise MalformedFile(f"{name[:200]} is in {found[name].file.name} and again in {path.name}")
+            found[name] = _Held(path, info)
+    return found
 
 
-def _sharded(index: Path) -> dict[str, Path]:
+def _sharded(index: Path) -> dict[str, _Held]:
+    """What the shards of an index hold: every tensor in exactly the shard that the index says, and no more."""
+    claimed = shards_of(index)
+    for shard in sorted(set(claimed.values())):
+        if not shard.is_file():
+            raise MissingComponent(f"{index} names {shard.name}, which is not there")
+    held = _in_files(sorted(set(claimed.values())))
+    files = {name: one.file for name, one in held.items()}
+    astray = sorted(name for name in files.keys() | claimed.keys() if files.get(name) != claimed.get(name))
+    if astray:
+        raise MalformedFile(f"{index} and its shards disagree about {', '.join(name[:200] for name in astray[:5])}")
+    return held
+
+
+def shards_of(index: Path, suffix: str = ".safetensors") -> dict[str, Path]:
+    """Read an index: the shard of every tensor, in the index's own folder, whether it is there or not.
+
+    Raises:
+        MalformedConfig: it is no JSON object, or names a tensor twice.
+        MalformedFile: it names something else than a file with this suffix in the same folder.
+    """
     weight_map = read_object(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise MalformedFile(f"{index} has no weight_map")
     claimed: dict[str, Path] = {}
     for name, shard in cast(dict[str, object], weight_map).items():
-        if (
-            not isinstance(shard, str)
-            or Path(shard).name != shard
-            or "\\" in shard
-            or not shard.endswith(".safetensors")
-        ):
-            raise MalformedFile(f"{index} names {shard!r} for {name}; a shard is a safetensors file in the same folder")
+        if not isinstance(shard, str) or not _is_plain(shard) or not shard.endswith(suffix):
+            raise MalformedFile(
+                f"{index} names {str(shard)[:200]!r} for {name[:200]}; "
+                f"a shard is a {suffix.removeprefix('.')} file in the same folder"
+            )
         claimed[name] = index.parent / shard
-    _check_shards(index, claimed)
     return claimed
 
 
-def _check_shards(index: Path, claimed: Mapping[str, Path]) -> None:
-    """Every tensor is in exactly the shard that the index says, and no shard holds more."""
-    held: dict[str, Path] = {}
-    for shard in sorted(set(claimed.values())):
-        if not shard.is_file():
-            raise MissingComponent(f"{index} names {shard.name}, which is not there")
-        for name in _names(shard):
-            if name in held:
-                raise MalformedFile(f"{name} is in {held[name].name} and again in {shard.name}")
-            held[name] = shard
-    astray = sorted(name for name in held.keys() | claimed.keys() if held.get(name) != claimed.get(name))
-    if astray:
-        raise MalformedFile(f"{index} and its shards disagree about {', '.join(astray[:5])}")
+def _is_plain(name: str) -> bool:
+    return Path(name).name == name and not any(character in name for character in "\\\0")
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:

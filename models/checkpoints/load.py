@@ -8,9 +8,15 @@ from torch import Tensor, nn
 
 from models.checkpoints.files import TensorFiles
 from models.checkpoints.keymap import Entry, Table, applied
-from models.errors import MissingKeys, ShapeMismatch, UnknownKeys
+from models.checkpoints.loading import report
+from models.checkpoints.safetensors_header import FLOATING
+from models.errors import DtypeMismatch, MissingKeys, ShapeMismatch, UnknownKeys
 
 Network = TypeVar("Network", bound=nn.Module)
+
+
+ALIGNMENT = 64
+"""Bytes; what torch's CPU allocator gives."""
 
 
 def nothing(_name: str) -> bool:
@@ -40,7 +46,7 @@ def load_network(
         is_float32: which of the network's parameters stay in float32 whatever dtype is, because they overflow otherwise.
 
     Raises:
-        MissingKeys, UnknownKeys, ShapeMismatch: the file does not fit; the first few keys are named.
+        MissingKeys, UnknownKeys, ShapeMismatch, DtypeMismatch: the file does not fit; the first few keys are named.
     """
     with torch.device("meta"):
         network = build()
@@ -49,12 +55,22 @@ def load_network(
     _check(files, entries, wanted, is_unused)
 
     def tensor(entry: Entry) -> Tensor:
-        native = entry.row.to_native([files.read(name) for name in entry.foreign])
+        # Each part goes from the mapped file to the device before it is joined to others or converted: the CPU never holds a copy.
+        parts: list[Tensor] = []
+        for name in entry.foreign:
+            parts.append(files.read(name).to(device))
+            report(files.num_bytes(name))
+        native = entry.row.to_native(parts)
         floating = torch.float32 if is_float32(entry.native) else dtype
-        return native.to(device=device, dtype=floating if native.is_floating_point() else native.dtype)
+        return _aligned(native.to(dtype=floating if native.is_floating_point() else native.dtype))
 
     network.load_state_dict({entry.native: tensor(entry) for entry in entries}, strict=True, assign=True)
     return network.eval().requires_grad_(False)
+
+
+def _aligned(tensor: Tensor) -> Tensor:
+    """The tensor where torch would have put it. Files place tensors anywhere, and CPU products of other alignment round otherwise."""
+    return tensor.clone() if tensor.data_ptr() % ALIGNMENT else tensor
 
 
 def _check(
@@ -67,13 +83,20 @@ def _check(
     if unknown := sorted(name for name in held - described if not is_unused(name)):
         raise UnknownKeys(files.where, "unknown keys", unknown)
     misshapen: list[str] = []
+    mistyped: list[str] = []
     for entry in entries:
         meta = torch.empty_like(wanted[entry.native], device="meta")
         for name, part in zip(entry.foreign, entry.row.to_foreign(meta), strict=True):
             if files.shape(name) != tuple(part.shape):
                 misshapen.append(f"{name} is {list(files.shape(name))}, not {list(part.shape)}")
+            if part.is_floating_point() != (files.dtype(name) in FLOATING):
+                mistyped.append(
+                    f"{name} is {files.dtype(name)}, not {'floating' if part.is_floating_point() else 'whole'}"
+                )
     if misshapen:
         raise ShapeMismatch(files.where, "wrong shapes", misshapen)
+    if mistyped:
+        raise DtypeMismatch(files.where, "wrong types", mistyped)
 
 
 def foreign_state(network: nn.Module, table: Table, dtype: torch.dtype | None = None) -> dict[str, Tensor]:

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from models.checkpoints.files import TensorFiles
 from models.checkpoints.keymap import Fused, HalvesSwapped, LinearAsConv, Same, applied
 from models.checkpoints.load import foreign_state, load_network
-from models.errors import CheckpointError, MissingKeys, ShapeMismatch, UnknownKeys
+from models.checkpoints.loading import watched, weight_bytes
+from models.checkpoints.safetensors_header import read_header
+from models.errors import CheckpointError, DtypeMismatch, MissingKeys, ShapeMismatch, UnknownKeys
 
 TABLE = (Fused("fused.weight", ("q.weight", "k.weight")), Same("plain.{w}", "renamed.{w}"))
 
@@ -116,3 +118,31 @@ def test_numbers_in_names_are_carried_over() -> None:
 def test_a_table_describes_everything_exactly_once(table: tuple[Same, ...], names: list[str]) -> None:
     with pytest.raises(AssertionError):
         applied(table, names)
+
+
+def test_whole_numbers_in_place_of_weights_are_refused(folder: Path) -> None:
+    change(folder, lambda state: state.update({"q.weight": torch.ones(2, 3, dtype=torch.int8)}))
+    with pytest.raises(DtypeMismatch, match=r"wrong types: q\.weight is I8, not floating"):
+        load(folder)
+
+
+def test_whoever_waits_sees_every_byte_go_by(folder: Path) -> None:
+    seen: list[int] = []
+    with watched(seen.append):
+        load(folder)
+    load(folder)
+    assert sum(seen) == sum(tensor.nbytes for tensor in load_file(folder / "model.safetensors").values())
+    assert sum(seen) <= weight_bytes(folder)
+
+
+def test_loading_onto_no_device_reads_no_data_and_checks_all_the_same(folder: Path) -> None:
+    network = load_network(
+        Network, TensorFiles.of_component(folder, "model"), TABLE, device=torch.device("meta"), dtype=torch.bfloat16
+    )
+    assert {parameter.device.type for parameter in network.parameters()} == {"meta"}
+
+
+def test_weights_of_the_networks_type_are_the_mapped_file_itself(folder: Path) -> None:
+    plain, header = load(folder).plain, read_header(folder / "model.safetensors")
+    apart_in_the_file = header["renamed.weight"].begin - header["renamed.bias"].begin
+    assert plain.weight.data_ptr() - plain.bias.data_ptr() == apart_in_the_file
