@@ -74,7 +74,10 @@ class Worker:
         """In the engine's thread, which owns the device."""
         loaded = self._load()
         engine = Engine(
-            loaded.networks, Scheduler(self._settings.queue.window), emit, prompts=PromptCache(PROMPT_CACHE_BYTES)
+            loaded.networks,
+            Scheduler(self._settings.queue.window, class_ageing_s=self._settings.queue.ageing_s),
+            emit,
+            prompts=PromptCache(PROMPT_CACHE_BYTES),
         )
         return engine, Loaded(loaded.revisions)
 

@@ -1,6 +1,6 @@
 """Scheduler: which rows run next, and which leave the window again. Pure: it sees values, is told the time, and does nothing.
 
-Order: class of service first; within a class the rows that are about to miss a deadline they can still meet, then least
+Order: class of service first, in which a row that waits moves up as it does in the queue; within a class the rows that are about to miss a deadline they can still meet, then least
 remaining work, less what the row has waited (ageing). Two waiting rows age alike, so a row of w seconds is overtaken only by
 rows that arrive within w / ageing seconds after it: nothing starves.
 """
@@ -47,13 +47,15 @@ class Scheduler:
     """Rows held at a time. Soft: a shorter row always gets in, and the least urgent unstarted one leaves for it."""
     ageing: float = 0.05
     """Seconds of remaining work that a second of waiting is worth."""
+    class_ageing_s: float = 20.0
+    """Seconds of waiting after which a row of a lower class counts as one class higher."""
     deadline_margin: float = 1.5
     """A deadline counts as near when the time left is under this many times the work left."""
 
     def rank(self, row: Candidate, now_s: float) -> Rank:
         """Rows run in ascending rank."""
         urgency_s = row.work_left_s - self._credit_s(row, now_s)
-        return (row.priority, not self._is_pressing(row, now_s), urgency_s, row.arrived_at_s, row.key)
+        return (self._class(row, now_s), not self._is_pressing(row, now_s), urgency_s, row.arrived_at_s, row.key)
 
     def pick(self, rows: Sequence[Candidate], now_s: float, best_rows: Callable[[Shape], int]) -> list[Candidate]:
         """The rows of the next step: the most urgent one and, as far as it pays, its equals in shape and class."""
@@ -63,7 +65,8 @@ class Scheduler:
         first = ranked[0]
         if first.is_alone:
             return [first]
-        company = [row for row in ranked if row.shape == first.shape and row.priority == first.priority]
+        its_class = self._class(first, now_s)
+        company = [row for row in ranked if row.shape == first.shape and self._class(row, now_s) == its_class]
         return [row for row in company if not row.is_alone][: best_rows(first.shape)]
 
     def room(self, rows: Sequence[Candidate]) -> int:
@@ -76,7 +79,7 @@ class Scheduler:
         if self.room(rows):
             return None
         leaver = max(_unstarted(rows) or rows, key=lambda row: self._place(row, now_s))
-        return Opening(leaver.priority, self._place(leaver, now_s)[1])
+        return Opening(self._class(leaver, now_s), self._place(leaver, now_s)[1])
 
     def surplus(self, rows: Sequence[Candidate], now_s: float) -> list[RowKey]:
         """The unstarted rows, last first, that leave for the window to shrink to its size. The first of them always stays:
@@ -86,7 +89,11 @@ class Scheduler:
 
     def _place(self, row: Candidate, now_s: float) -> tuple[int, float, float, RowKey]:
         """Order in the window."""
-        return (row.priority, row.expected_left_s - self._credit_s(row, now_s), row.arrived_at_s, row.key)
+        return (self._class(row, now_s), row.expected_left_s - self._credit_s(row, now_s), row.arrived_at_s, row.key)
+
+    def _class(self, row: Candidate, now_s: float) -> int:
+        """The class that a row has by now: what was taken from the queue in a quiet moment must not wait for the end of a flood."""
+        return max(0, row.priority - int(max(0.0, now_s - row.arrived_at_s) / self.class_ageing_s))
 
     def _credit_s(self, row: Candidate, now_s: float) -> float:
         """Seconds of work that a row is spared for having waited."""

@@ -73,6 +73,23 @@ def test_a_class_goes_before_every_lower_one() -> None:
     assert names(Scheduler().pick([batch, row("paid", 100.0)], 0.0, one)) == ["paid"]
 
 
+def test_a_row_that_waits_moves_up_one_class_at_a_time() -> None:
+    scheduler = Scheduler(class_ageing_s=20.0)
+    free, anonymous = row("free", 1.0, priority=1), row("anonymous", 0.5, priority=2)
+    for now_s, expected in ((19.0, "paid"), (21.0, "free"), (41.0, "anonymous")):
+        present = [free, anonymous, row("paid", 9.0, at=now_s)]
+        assert names(scheduler.pick(present, now_s, one)) == [expected]
+
+
+def test_what_has_moved_up_is_not_displaced_by_the_class_it_has_reached() -> None:
+    scheduler = Scheduler(window=1, class_ageing_s=20.0)
+    free = row("free", 5.0, priority=1)
+    young, old = scheduler.opening([free], 10.0), scheduler.opening([free], 30.0)
+    assert young is not None
+    assert old is not None
+    assert (young.priority, old.priority) == (1, 0)
+
+
 def test_equals_run_together_as_far_as_it_pays() -> None:
     rows = [row(str(n), 5.0 + n) for n in range(6)] + [row("big", 9.0, shape=LARGE), row("batch", 6.0, priority=1)]
     assert names(Scheduler().pick(rows, 0.0, four)) == ["0", "1", "2", "3"]
