@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,8 +36,8 @@ from tests.models.pipeline.parity import (
 )
 
 TEXT_LENGTH = 32
-COMMON = {"num_inference_steps": 4, "max_sequence_length": TEXT_LENGTH}
-OURS = {"num_steps": 4, "max_sequence_length": TEXT_LENGTH, "seed": 7}
+COMMON: dict[str, Any] = {"num_inference_steps": 4, "max_sequence_length": TEXT_LENGTH}
+OURS: dict[str, Any] = {"num_steps": 4, "max_sequence_length": TEXT_LENGTH, "seed": 7}
 SOURCE = picture(96, 64, 3)
 OTHER = ImageOps.invert(SOURCE.transpose(Image.Transpose.ROTATE_180))
 
@@ -163,7 +164,7 @@ def test_control_without_its_picture_is_refused(
         ours(control[1], PROMPT, inputs=inputs)
 
 
-KONTEXT_SIZE = {"width": 48, "height": 64}
+KONTEXT_SIZE: dict[str, Any] = {"width": 48, "height": 64}
 
 
 def test_kontext_equals_diffusers(kontext: tuple[Oracle, Components]) -> None:
@@ -198,7 +199,14 @@ def test_redux_equals_diffusers(tmp_path: Path) -> None:
         sized = {"width": 64, "height": 48, "guidance_scale": 2.5, "num_inference_steps": 4}
         return theirs(oracle, generator=generator(), **sized, **asked)
 
-    sized = {"width": 64, "height": 48, "guidance": 2.5, "num_steps": 4, "seed": 7, "max_sequence_length": 512}
+    sized: dict[str, Any] = {
+        "width": 64,
+        "height": 48,
+        "guidance": 2.5,
+        "num_steps": 4,
+        "seed": 7,
+        "max_sequence_length": 512,
+    }
     for images in ((SOURCE,), (SOURCE, OTHER)):
         assert largest(expected(*images), expected(OTHER)) >= SEES
         drawn = ours(components, PROMPT, prompter, inputs=PictureInputs(image_prompts=images), **sized)

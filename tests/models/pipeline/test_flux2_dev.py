@@ -1,5 +1,7 @@
 """FLUX.2 [dev], with Mistral and an embedded guidance, against Diffusers' Flux2Pipeline on the same random folder."""
 
+from typing import Any
+
 import pytest
 from PIL import Image
 
@@ -20,7 +22,7 @@ from tests.models.pipeline.parity import (
 )
 
 REFERENCES = (picture(64, 80, 1), picture(129, 70, 2), picture(96, 96, 3))
-SIZED = {"width": 80, "height": 48}
+SIZED: dict[str, Any] = {"width": 80, "height": 48}
 
 
 @pytest.fixture(scope="module", params=[0, 1])
