@@ -16,6 +16,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from app.core.errors import NotAuthenticated, ServiceError
+from app.core.metrics import REFUSED
 from app.middleware import REQUEST_ID_HEADER, SYSTEM_PATHS
 
 MAX_SHOWN_CHARS = 60
@@ -49,6 +50,7 @@ def shortened(value: object) -> str:
 
 def _service_error(request: Request, error: Exception) -> JSONResponse:
     failure = cast("ServiceError", error)
+    REFUSED.labels(failure.code).inc()
     text = explained(failure)
     headers = {"Retry-After": str(math.ceil(failure.retry_after_s))} if failure.retry_after_s is not None else {}
     if _is_native(request):

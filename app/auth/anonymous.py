@@ -31,8 +31,11 @@ def account_id_of(network: str, secrets: Secrets) -> str:
 
 
 def anonymous_caller(request: Request, parts: Gateway) -> Caller | None:
-    """Who a request without a key comes from; None where such are not served, or there is no telling."""
-    if not parts.settings.free.anonymous:
+    """Who a request without a key comes from; None where such are not served, or there is no telling.
+
+    A page of another site is nobody: it would draw on its visitors' machines and quotas.
+    """
+    if not parts.settings.free.anonymous or request.headers.get("sec-fetch-site") == "cross-site":
         return None
     address = client_address(request, parts.settings.gateway.trusted_proxies)
     if address is None:

@@ -11,6 +11,7 @@ HTTP_SECONDS = Histogram(
 GENERATIONS_SUBMITTED = Counter(
     "darkroom_generations_submitted_total", "Generations that were accepted and paid for, by public name.", ["model"]
 )
+REFUSED = Counter("darkroom_refusals_total", "Requests that were refused, by the error's code.", ["code"])
 SWEPT = Counter(
     "darkroom_generations_swept_total", "Generations that a sweep ended or queued again, by their new state.", ["state"]
 )

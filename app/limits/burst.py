@@ -10,10 +10,12 @@ from app.core.config import LimitSettings
 from app.core.errors import RateLimited
 from app.dependencies import Gateway, Parts
 from app.limits.gcra import BurstLimit, BurstStore, Verdict
+from app.limits.network import client_address, peer_address
 from app.limits.standing import Standing, note
 
 READING_METHODS = frozenset({"GET", "HEAD"})
 LIMITED_PREFIX = "/v1/"
+RESULTS_PREFIX = "/v1/results/"
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,14 @@ async def count_submit(request: Request, parts: Gateway, account_id: str) -> Non
 
 
 async def count_read(request: Request, parts: Parts) -> None:
-    """A dependency of all routes: count whatever only reads, by the key that is shown, else by the task or the address."""
-    if request.method in READING_METHODS and request.url.path.startswith(LIMITED_PREFIX):
-        await _count(request, parts, poll_limit(parts.settings.limits), _reader(request))
+    """A dependency of all routes: count whatever only reads, by the key that is shown, else by the task, else by the address.
+
+    Results are not counted: their addresses are signed, and many customers may fetch them through one proxy.
+    """
+    path = request.url.path
+    if request.method in READING_METHODS and path.startswith(LIMITED_PREFIX) and not path.startswith(RESULTS_PREFIX):
+        caller = _reader(request, parts.settings.gateway.trusted_proxies)
+        await _count(request, parts, poll_limit(parts.settings.limits), caller)
 
 
 async def _count(request: Request, parts: Gateway, limit: BurstLimit, caller: str) -> None:
@@ -64,9 +71,9 @@ def _standing(limit: BurstLimit, verdict: Verdict) -> Standing:
     return Standing(limit.name, limit.burst, verdict.remaining, max(1, ceil(limit.window_s)), renews_s)
 
 
-def _reader(request: Request) -> str:
+def _reader(request: Request, proxies: list[str]) -> str:
     """Keys are not kept in memory as they are, junk of any length least of all."""
     shown = request.headers.get("x-key") or request.headers.get("authorization") or request.query_params.get("id")
     if shown:
         return sha256(shown.encode()).hexdigest()
-    return request.client.host if request.client is not None else ""
+    return str(client_address(request, proxies) or peer_address(request))

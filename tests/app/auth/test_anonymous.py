@@ -115,6 +115,14 @@ async def test_a_proxy_that_nobody_has_configured_opens_nothing(run_api: RunApi)
         assert (await order(api, "192.0.2.7")).status_code == 403
 
 
+@pytest.mark.parametrize(("site", "status"), [("cross-site", 403), ("same-origin", 200), ("none", 200)])
+async def test_a_page_of_another_site_draws_nothing(run_api: RunApi, site: str, status: int) -> None:
+    async with run_api(free=OPEN) as api:
+        await api.install("flux-nano")
+        headers = {"sec-fetch-site": site}
+        assert (await api.http.post("/v1/flux-nano", json={"prompt": "a"}, headers=headers)).status_code == status
+
+
 async def test_only_some_models_and_sizes_are_free(run_api: RunApi) -> None:
     async with run_api(
         free=OPEN | {"models": ["flux-nano"], "max_pixels": 128 * 128}, aliases={"flux-2-pro": "flux-nano"}
