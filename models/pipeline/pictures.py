@@ -34,8 +34,8 @@ def mask_pixels(mask: Image.Image, width: int, height: int) -> Tensor:
 
 def _unit(image: Image.Image) -> Tensor:
     """Levels in [0, 1]. Colours stay together in memory, as Pillow has them: convolutions round bfloat16 by that, as in Diffusers."""
-    levels = np.asarray(image).astype(np.float32) / 255.0
-    return torch.from_numpy(levels.reshape(*levels.shape[:2], -1).transpose(2, 0, 1)[None])
+    levels_HWC = np.asarray(image, np.float32).reshape(image.height, image.width, -1) / np.float32(255.0)
+    return torch.from_numpy(levels_HWC)[None].permute(0, 3, 1, 2)  # pyright: ignore[reportUnknownMemberType] (untyped)
 
 
 def reference_size(image: Image.Image, policy: References, multiple: int) -> tuple[int, int]:

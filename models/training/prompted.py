@@ -34,7 +34,7 @@ class PromptedFlow(nn.Module):
             if "modulation" in name:
                 nn.init.normal_(parameter, std=MODULATION_STD)
         nn.init.zeros_(self.transformer.final_layer.linear.weight)
-        nn.init.normal_(self.text_encoder.model.embed_tokens.weight, std=EMBEDDING_STD)
+        nn.init.normal_(self.text_encoder.get_parameter("model.embed_tokens.weight"), std=EMBEDDING_STD)
 
     def forward(self, x_BLC: Tensor, t_B: Tensor, tokens: Tokens, side: int) -> Tensor:
         """Return velocities of square latents, `side` positions a side."""
