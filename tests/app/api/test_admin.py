@@ -8,7 +8,6 @@ import pytest
 
 from app.auth.scopes import Scope
 from app.auth.service import create_key, open_account
-from app.core.ids import new_id
 from tests.fixtures.api import Api, Customer
 
 pytestmark = pytest.mark.anyio
