@@ -55,17 +55,21 @@ def load_network(
     _check(files, entries, wanted, is_unused)
 
     def tensor(entry: Entry) -> Tensor:
-        # Each part goes from the mapped file to the device before it is joined to others or converted: the CPU never holds a copy.
-        parts: list[Tensor] = []
-        for name in entry.foreign:
-            parts.append(files.read(name).to(device))
-            report(files.num_bytes(name))
-        native = entry.row.to_native(parts)
-        floating = torch.float32 if is_float32(entry.native) else dtype
-        return _aligned(native.to(dtype=floating if native.is_floating_point() else native.dtype))
+        return _read(entry, files, device, torch.float32 if is_float32(entry.native) else dtype)
 
     network.load_state_dict({entry.native: tensor(entry) for entry in entries}, strict=True, assign=True)
     return network.eval().requires_grad_(False)
+
+
+def _read(entry: Entry, files: TensorFiles, device: torch.device, floating: torch.dtype) -> Tensor:
+    """A parameter. Each part goes from the mapped file to the device before it is joined to others or converted: the CPU never holds
+    a copy of it for another device."""
+    parts: list[Tensor] = []
+    for name in entry.foreign:
+        parts.append(files.read(name).to(device))
+        report(files.num_bytes(name))
+    native = entry.row.to_native(parts)
+    return _aligned(native.to(dtype=floating if native.is_floating_point() else native.dtype))
 
 
 def _aligned(tensor: Tensor) -> Tensor:
