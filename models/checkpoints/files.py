@@ -3,9 +3,8 @@
 safetensors only. Names and configuration belong to keymap and config.
 """
 
-import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
@@ -19,7 +18,6 @@ from models.checkpoints.safetensors_header import TensorInfo, read_header
 from models.errors import MalformedFile, MissingComponent, UnsafeFormat
 
 UNSAFE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
-FINGERPRINTED_SUFFIXES = (".safetensors", ".json", ".jinja", ".txt", ".model")
 
 
 class _Reader(Protocol):
@@ -195,17 +193,3 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     )
     save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial, {"format": "pt"})
     partial.replace(path)
-
-
-def fingerprint(folder: Path) -> str:
-    """First 16 hex digits of a sha256 over names and contents of all files that decide what a folder draws."""
-    digest = hashlib.sha256()
-    for path in _fingerprinted(folder):
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{content}\n".encode())
-    return digest.hexdigest()[:16]
-
-
-def _fingerprinted(folder: Path) -> Iterator[Path]:
-    yield from sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix in FINGERPRINTED_SUFFIXES)

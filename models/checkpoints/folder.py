@@ -6,11 +6,12 @@ from typing import Literal, cast
 
 from models.checkpoints.config import Config, read_object
 from models.checkpoints.layouts import LAYOUTS, REDUX_COMPONENTS, SCHEDULER, Layout
+from models.checkpoints.provenance import PROVENANCE
 from models.errors import MissingComponent, UnsupportedSampler
 from models.samplers.schedules import FlowSchedule, LinearMu, empirical_mu
 from models.specs import GenerationDefaults, ModelSpec, spec_named
 
-INDEX, GENERATION, PROVENANCE = "model_index.json", "generation.json", "darkroom.json"
+INDEX, GENERATION = "model_index.json", "generation.json"
 REDUX_PIPELINE = "FluxPriorReduxPipeline"
 UNSUPPORTED_SCHEDULES = (
     "invert_sigmas",

@@ -8,11 +8,11 @@ import torch
 
 from models.checkpoints.autoencoder import load_autoencoder
 from models.checkpoints.clip import load_clip
-from models.checkpoints.files import fingerprint
 from models.checkpoints.flux1 import load_transformer as load_flux1
 from models.checkpoints.flux2 import load_transformer as load_flux2
 from models.checkpoints.folder import Folder, check_image_prompter, read_folder
 from models.checkpoints.mistral3 import load_mistral3
+from models.checkpoints.provenance import fingerprint
 from models.checkpoints.qwen3 import load_text_encoder
 from models.checkpoints.redux import load_redux
 from models.checkpoints.siglip import load_siglip
@@ -29,7 +29,6 @@ from models.vae.autoencoder_flux2 import AutoencoderFlux2
 from models.vae.precision import autoencoder_dtype
 from models.vae.tiling import Tiling
 from models.vision.siglip import SiglipPreprocessor
-
 
 WHOLE_UNLESS_LARGE = Tiling()
 

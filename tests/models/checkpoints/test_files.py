@@ -7,7 +7,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from models.checkpoints.files import TensorFiles, fingerprint, write_tensors
+from models.checkpoints.files import TensorFiles, write_tensors
+from models.checkpoints.provenance import fingerprint
 from models.errors import CheckpointError, MalformedConfig, MalformedFile, MissingComponent, UnsafeFormat
 
 STEM = "model"
