@@ -12,6 +12,7 @@ from fastapi.staticfiles import StaticFiles
 
 from app.api import account, admin, errors, results, system
 from app.api.bfl import routes as bfl
+from app.api.bfl.describe import describe_bodies
 from app.api.public_url import check_proxies
 from app.core.catalog import Catalog
 from app.core.clock import Clock, SystemClock
@@ -36,7 +37,7 @@ class _Described(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
-            bfl.describe_bodies(super().openapi(), self._catalog)
+            describe_bodies(super().openapi(), self._catalog, bfl.PREFIX)
         return super().openapi()
 
 

@@ -4,168 +4,153 @@ Adding a variant is a row. Prices are kept elsewhere (app.metering), weights too
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
 
+from app.core.catalog_row import CatalogRow, GuidanceLimits, SizeLimits, StepLimits, Takes
 from app.core.errors import ConfigurationError, NotFound
-from app.core.licences import APACHE, CLOSED, FLUX_NON_COMMERCIAL, Licence
-from app.core.spec import OutputFormat
+from app.core.licences import APACHE, CLOSED, FLUX1_NON_COMMERCIAL, FLUX_NON_COMMERCIAL
 
-Body = Literal["klein", "flux2", "flex"]
+_REDUX = "flux-redux-dev"
+_NO_DEPTH = "this server has no depth estimator; send the depth map itself as preprocessed_image"
 
-FLUX2_MIN_SIDE = 64
-FLUX2_MAX_PIXELS = 2048 * 2048
+_TO_4_MP = SizeLimits(1024, 1024, min_side=64, max_side=2048 * 2048 // 64, max_pixels=2048 * 2048, multiple=16)
+_BFL_FLUX1 = SizeLimits(1024, 768, min_side=256, max_side=1440, max_pixels=1440 * 1440, multiple=32, rounds=False)
+_ULTRA = replace(_TO_4_MP, native_width=2720, native_height=1536)
+_NANO = SizeLimits(128, 128, min_side=64, max_side=384, max_pixels=384 * 384, multiple=16)
 
-
-@dataclass(frozen=True)
-class StepLimits:
-    """Denoising steps: what an absent value means, and what is accepted."""
-
-    default: int
-    min: int
-    max: int
-
-
-@dataclass(frozen=True)
-class GuidanceLimits:
-    """Guidance scale: what an absent value means, and what is accepted."""
-
-    default: float
-    min: float
-    max: float
-
-
-@dataclass(frozen=True)
-class CatalogRow:
-    """A public name.
-
-    `body` names the request schema, `network` the ModelSpec that runs (None: no public weights, served only through an alias).
-    Sides are pixels, rounded to `multiple`. `adjustable`: the body also takes steps, guidance and negative_prompt.
-    """
-
-    name: str
-    body: Body
-    network: str | None
-    native_width: int
-    native_height: int
-    min_side: int
-    max_side: int
-    max_pixels: int
-    multiple: int
-    steps: StepLimits
-    guidance: GuidanceLimits
-    default_format: OutputFormat
-    licence: Licence
-    adjustable: bool
-
-    def accepts(self, width: int, height: int) -> bool:
-        """Whether both sides and their product are within the limits."""
-        sides_fit = all(self.min_side <= side <= self.max_side for side in (width, height))
-        return sides_fit and width * height <= self.max_pixels
-
-
-def _flux2(
-    name: str,
-    *,
-    body: Body,
-    network: str | None,
-    steps: StepLimits,
-    guidance: GuidanceLimits,
-    licence: Licence,
-    adjustable: bool = False,
-) -> CatalogRow:
-    return CatalogRow(
-        name=name,
-        body=body,
-        network=network,
-        native_width=1024,
-        native_height=1024,
-        min_side=FLUX2_MIN_SIDE,
-        max_side=FLUX2_MAX_PIXELS // FLUX2_MIN_SIDE,
-        max_pixels=FLUX2_MAX_PIXELS,
-        multiple=16,
-        steps=steps,
-        guidance=guidance,
-        default_format="jpeg",
-        licence=licence,
-        adjustable=adjustable,
-    )
-
-
-_DISTILLED = StepLimits(default=4, min=1, max=50)
+_FOUR_STEPS = StepLimits(default=4, min=1, max=50)
+_28_STEPS = StepLimits(default=28, min=1, max=50)
+_50_STEPS = StepLimits(default=50, min=1, max=50)
+_BFL_TOOL_STEPS = StepLimits(default=50, min=15, max=50)
 _NO_GUIDANCE = GuidanceLimits(default=1.0, min=1.0, max=1.0)
-_HIDDEN_STEPS = StepLimits(default=50, min=1, max=50)
 _HIDDEN_GUIDANCE = GuidanceLimits(default=4.0, min=1.0, max=10.0)
+_BASE_GUIDANCE = GuidanceLimits(default=4.0, min=1.0, max=20.0)
+_BFL_FILL_GUIDANCE = GuidanceLimits(default=60.0, min=1.5, max=100.0)
+_BFL_CONTROL_GUIDANCE = GuidanceLimits(default=30.0, min=1.0, max=100.0)
+
+_FLUX2 = Takes({"reference": 8, "image": 1, "mask": 1}, margins=True, min_side=64)
+_FLUX2_BASE = replace(_FLUX2, negative_prompt="guidance")
+_FLUX1 = Takes({"image": 1, "image_prompt": 1}, negative_prompt="true_cfg", image_prompter=_REDUX)
+_BFL_FLUX1_TAKES = Takes({"image_prompt": 1}, image_prompter=_REDUX)
+_KONTEXT = Takes({"reference": 1}, negative_prompt="true_cfg")
+_BFL_KONTEXT = Takes({"reference": 4})
+_FILL = Takes({"image": 1, "mask": 1}, needs=("image",), margins=True)
+_BFL_FILL = replace(_FILL, min_side=256)
+_CANNY = Takes({"control": 1, "control_source": 1}, needs=("control", "control_source"))
+_DEPTH = Takes({"control": 1}, needs=("control",), instead={"control_source": _NO_DEPTH})
+
+_KLEIN = CatalogRow(
+    name="flux-2-klein-4b",
+    body="klein",
+    network="flux-2-klein-4b",
+    size=_TO_4_MP,
+    steps=_FOUR_STEPS,
+    guidance=_NO_GUIDANCE,
+    licence=APACHE,
+    takes=_FLUX2,
+)
+_PRO_2 = replace(
+    _KLEIN,
+    name="flux-2-pro",
+    body="flux2",
+    network=None,
+    steps=_50_STEPS,
+    guidance=_HIDDEN_GUIDANCE,
+    licence=CLOSED,
+)
+_DEV = CatalogRow(
+    name="flux-dev",
+    body="flux1-dev",
+    network="flux-dev",
+    size=_BFL_FLUX1,
+    steps=_28_STEPS,
+    guidance=GuidanceLimits(default=3.0, min=1.5, max=5.0),
+    licence=FLUX1_NON_COMMERCIAL,
+    takes=_FLUX1,
+)
+_PRO_1 = replace(
+    _DEV,
+    name="flux-pro",
+    body="flux1-pro",
+    network=None,
+    steps=StepLimits(default=40, min=1, max=50),
+    guidance=GuidanceLimits(default=2.5, min=1.5, max=5.0),
+    licence=CLOSED,
+    takes=_BFL_FLUX1_TAKES,
+)
+_OWN_FLUX1 = replace(_DEV, size=_TO_4_MP, guidance=GuidanceLimits(default=3.5, min=1.0, max=20.0))
+_KONTEXT_PRO = replace(
+    _PRO_1, name="flux-kontext-pro", body="kontext", size=_TO_4_MP, steps=_28_STEPS, takes=_BFL_KONTEXT,
+    sizing="aspect_ratio", default_format="png",
+)  # fmt: skip
+_FILL_PRO = replace(
+    _PRO_1, name="flux-pro-1.0-fill", body="fill", size=_TO_4_MP, steps=_BFL_TOOL_STEPS, guidance=_BFL_FILL_GUIDANCE,
+    takes=_BFL_FILL, sizing="input",
+)  # fmt: skip
+_CANNY_PRO = replace(
+    _FILL_PRO, name="flux-pro-1.0-canny", body="canny", guidance=_BFL_CONTROL_GUIDANCE, takes=_CANNY
+)  # fmt: skip
+_FILL_DEV = replace(
+    _FILL_PRO, name="flux-fill-dev", network="flux-fill-dev", steps=_50_STEPS, licence=FLUX1_NON_COMMERCIAL,
+    guidance=GuidanceLimits(default=30.0, min=1.0, max=100.0), takes=_FILL,
+)  # fmt: skip
+_CANNY_DEV = replace(
+    _FILL_DEV, name="flux-canny-dev", body="canny-sides", network="flux-canny-dev", guidance=_BFL_CONTROL_GUIDANCE,
+    takes=_CANNY,
+)  # fmt: skip
 
 CATALOG: tuple[CatalogRow, ...] = (
-    CatalogRow(
-        name="flux-nano",
-        body="klein",
-        network="flux-nano",
-        native_width=128,
-        native_height=128,
-        min_side=64,
-        max_side=384,
-        max_pixels=384 * 384,
-        multiple=16,
-        steps=StepLimits(default=16, min=1, max=50),
-        guidance=GuidanceLimits(default=3.0, min=1.0, max=20.0),
-        default_format="jpeg",
-        licence=APACHE,
-        adjustable=True,
+    replace(
+        _KLEIN, name="flux-nano", body="klein-dials", network="flux-nano", size=_NANO, takes=replace(_FLUX2_BASE, min_side=16),
+        steps=StepLimits(default=16, min=1, max=50), guidance=GuidanceLimits(default=3.0, min=1.0, max=20.0),
     ),
-    _flux2(
-        "flux-2-klein-4b",
-        body="klein",
-        network="flux-2-klein-4b",
-        steps=_DISTILLED,
-        guidance=_NO_GUIDANCE,
-        licence=APACHE,
+    _KLEIN,
+    replace(
+        _KLEIN, name="flux-2-klein-4b-base", body="klein-dials", network="flux-2-klein-4b-base", takes=_FLUX2_BASE,
+        steps=_50_STEPS, guidance=_BASE_GUIDANCE,
     ),
-    _flux2(
-        "flux-2-klein-9b",
-        body="klein",
-        network="flux-2-klein-9b",
-        steps=_DISTILLED,
-        guidance=_NO_GUIDANCE,
-        licence=FLUX_NON_COMMERCIAL,
+    replace(_KLEIN, name="flux-2-klein-9b", network="flux-2-klein-9b", licence=FLUX_NON_COMMERCIAL),
+    replace(
+        _KLEIN, name="flux-2-klein-9b-base", body="klein-dials", network="flux-2-klein-9b-base", takes=_FLUX2_BASE,
+        steps=_50_STEPS, guidance=_BASE_GUIDANCE, licence=FLUX_NON_COMMERCIAL,
     ),
-    _flux2(
-        "flux-2-klein-9b-preview",
-        body="klein",
-        network=None,
-        steps=_DISTILLED,
-        guidance=_NO_GUIDANCE,
-        licence=CLOSED,
+    replace(_KLEIN, name="flux-2-klein-9b-preview", network=None, licence=CLOSED),
+    replace(
+        _PRO_2, name="flux-2-dev", body="flux2-dials", network="flux-2-dev", steps=_28_STEPS, licence=FLUX_NON_COMMERCIAL
     ),
-    _flux2(
-        "flux-2-dev",
-        body="flux2",
-        network="flux-2-dev",
-        steps=StepLimits(default=28, min=1, max=50),
-        guidance=GuidanceLimits(default=4.0, min=1.0, max=10.0),
-        licence=FLUX_NON_COMMERCIAL,
-        adjustable=True,
+    replace(_PRO_2, name="flux-2-flex", body="flex", guidance=GuidanceLimits(default=5.0, min=1.5, max=10.0)),
+    _PRO_2,
+    replace(_PRO_2, name="flux-2-pro-preview"),
+    replace(_PRO_2, name="flux-2-max"),
+    _DEV,
+    replace(
+        _OWN_FLUX1, name="flux-schnell", body="flux1-schnell", network="flux-schnell", steps=_FOUR_STEPS,
+        guidance=_NO_GUIDANCE, licence=APACHE, max_sequence_length=256,
     ),
-    _flux2(
-        "flux-2-flex",
-        body="flex",
-        network=None,
-        steps=StepLimits(default=50, min=1, max=50),
-        guidance=GuidanceLimits(default=5.0, min=1.5, max=10.0),
-        licence=CLOSED,
+    replace(
+        _OWN_FLUX1, name="flux-krea-dev", network="flux-krea-dev",
+        guidance=GuidanceLimits(default=4.5, min=1.0, max=20.0),
     ),
-    _flux2("flux-2-pro", body="flux2", network=None, steps=_HIDDEN_STEPS, guidance=_HIDDEN_GUIDANCE, licence=CLOSED),
-    _flux2(
-        "flux-2-pro-preview",
-        body="flux2",
-        network=None,
-        steps=_HIDDEN_STEPS,
-        guidance=_HIDDEN_GUIDANCE,
-        licence=CLOSED,
+    _PRO_1,
+    replace(_PRO_1, name="flux-pro-1.1", body="flux1"),
+    replace(_PRO_1, name="flux-pro-1.1-ultra", body="ultra", size=_ULTRA, sizing="aspect_ratio"),
+    replace(
+        _KONTEXT_PRO, name="flux-kontext-dev", body="kontext-dials", network="flux-kontext-dev",
+        guidance=GuidanceLimits(default=2.5, min=1.0, max=20.0), licence=FLUX1_NON_COMMERCIAL, takes=_KONTEXT,
     ),
-    _flux2("flux-2-max", body="flux2", network=None, steps=_HIDDEN_STEPS, guidance=_HIDDEN_GUIDANCE, licence=CLOSED),
-)
+    _KONTEXT_PRO,
+    replace(_KONTEXT_PRO, name="flux-kontext-max"),
+    _FILL_DEV,
+    _FILL_PRO,
+    replace(_FILL_PRO, name="flux-pro-1.0-expand", body="expand"),
+    _CANNY_DEV,
+    _CANNY_PRO,
+    replace(
+        _CANNY_DEV, name="flux-depth-dev", body="depth-sides", network="flux-depth-dev", takes=_DEPTH,
+        guidance=GuidanceLimits(default=10.0, min=1.0, max=100.0),
+    ),
+    replace(_CANNY_PRO, name="flux-pro-1.0-depth", body="depth", takes=_DEPTH),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

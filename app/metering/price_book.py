@@ -52,6 +52,11 @@ def _by_megapixel(first: str, further: str) -> FirstMegapixel:
     return FirstMegapixel(_micro(first), _micro(further), _micro(further))
 
 
+def _flat(credits: str) -> Flat:
+    """One price an image, from credits."""
+    return Flat(_micro(credits))
+
+
 def _micro(credits: str) -> int:
     """Micro-credits from a decimal number of credits, without a float on the way."""
     whole, _, fraction = credits.partition(".")
@@ -60,6 +65,7 @@ def _micro(credits: str) -> int:
 
 _PRO = _by_megapixel("3", "1.5")
 _KLEIN_9B = _by_megapixel("1.5", "0.2")
+_FLUX1_DEV = _flat("2.5")
 
 PRICE_BOOK = PriceBook(
     version="2026-11",
@@ -75,6 +81,25 @@ PRICE_BOOK = PriceBook(
             "flux-2-flex": _by_megapixel("6", "6"),
             # BFL hosts no dev; it stands between klein and pro, as its size does.
             "flux-2-dev": _by_megapixel("2.5", "1"),
+            "flux-2-klein-4b-base": _by_megapixel("2.5", "1"),
+            "flux-2-klein-9b-base": _by_megapixel("2.5", "1"),
+            "flux-pro-1.1": _flat("4"),
+            "flux-pro-1.1-ultra": _flat("6"),
+            "flux-kontext-pro": _flat("4"),
+            "flux-kontext-max": _flat("8"),
+            "flux-pro-1.0-fill": _flat("5"),
+            "flux-pro-1.0-expand": _flat("5"),
+            "flux-pro-1.0-canny": _flat("5"),
+            "flux-pro-1.0-depth": _flat("5"),
+            "flux-pro": _flat("5"),
+            "flux-dev": _FLUX1_DEV,
+            # Ours: what the weights of dev cost, and a tenth of their steps for schnell.
+            "flux-krea-dev": _FLUX1_DEV,
+            "flux-kontext-dev": _FLUX1_DEV,
+            "flux-fill-dev": _FLUX1_DEV,
+            "flux-canny-dev": _FLUX1_DEV,
+            "flux-depth-dev": _FLUX1_DEV,
+            "flux-schnell": _flat("0.3"),
         }
     ),
 )

@@ -4,23 +4,26 @@ import re
 from pathlib import Path
 
 import app
+from app.api.bfl.schemas.bodies import body_of
 from app.core.catalog import CATALOG
 
 FOLDER = Path(app.__file__).parent / "playground"
 PAGE = (FOLDER / "index.html").read_text()
+DRAWN_FROM_A_PROMPT = [row for row in CATALOG if "width" in body_of(row).model_fields and not row.takes.needs]
+"""The page sends words and a size, no pictures."""
 
 
-def test_the_models_to_choose_from_are_the_catalogues_and_flux_nano_comes_first() -> None:
+def test_the_models_to_choose_from_are_those_that_draw_from_a_prompt_and_flux_nano_comes_first() -> None:
     offered = re.findall(r'<option value="([^"]+)"', PAGE)
     assert offered[0] == "flux-nano"
-    assert sorted(offered) == sorted(row.name for row in CATALOG)
+    assert sorted(offered) == sorted(row.name for row in DRAWN_FROM_A_PROMPT)
 
 
 def test_sizes_are_bounded_as_the_catalogue_bounds_them() -> None:
-    for row in CATALOG:
+    for row in DRAWN_FROM_A_PROMPT:
         (largest,) = re.findall(rf'<option value="{row.name}" data-max="(\d+)"', PAGE)
-        assert row.accepts(int(largest), row.min_side), row.name
-        assert row.accepts(row.min_side, int(largest)), row.name
+        assert row.accepts(int(largest), row.size.min_side), row.name
+        assert row.accepts(row.size.min_side, int(largest)), row.name
 
 
 def test_every_part_is_in_the_folder() -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from app.api.bfl.schemas import ResultResponse, Status
+from app.api.bfl.schemas.answers import ResultResponse, Status
 from app.core.db.tables.generation import Generation
 from app.core.events.progress_board import ProgressBoard
 from app.core.secret_file import Secrets

@@ -6,7 +6,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
-from app.api.bfl.schemas import Inputs
+from app.api.bfl.schemas.fields import Inputs
 from app.auth.dependencies import CanGenerate
 from app.core.errors import InvalidRequest
 

@@ -8,13 +8,18 @@ from fastapi.responses import JSONResponse
 
 from app.api.bfl.answers import Viewpoint, not_found, result_response
 from app.api.bfl.request_body import body_as
-from app.api.bfl.schemas import AsyncResponse, CreditsResponse, Inputs, ResultResponse, body_of
-from app.api.bfl.translate import to_spec
+from app.api.bfl.request_kept import kept_request
+from app.api.bfl.schemas.answers import AsyncResponse, CreditsResponse, ResultResponse
+from app.api.bfl.schemas.bodies import body_of
+from app.api.bfl.schemas.fields import Inputs
+from app.api.bfl.translate.pictures import read_pictures
+from app.api.bfl.translate.spec import to_spec
 from app.api.public_url import public_url
 from app.auth.dependencies import CanGenerate, CanReadBilling, identify
 from app.auth.scopes import Scope
 from app.core.catalog import Catalog, CatalogRow
 from app.core.events.progress_board import ProgressBoard
+from app.core.inputs.kept import kept
 from app.dependencies import Gateway, Parts
 from app.generations import repository
 from app.generations.delivery import may_poll, polling_path
@@ -25,7 +30,6 @@ from app.metering.pricing import credits_number
 DIALECT = "bfl"
 PREFIX = "/v1"
 MODEL_HEADER = "x-darkroom-model"
-SECRET_FIELDS = {"webhook_secret"}
 POLL_AGAIN = {"Retry-After": "1"}
 
 
@@ -51,13 +55,6 @@ def _add_model(routes: APIRouter, row: CatalogRow) -> None:
     )
 
 
-def describe_bodies(description: dict[str, Any], catalog: Catalog) -> None:
-    """Add to the API's description what the routes read: they check it themselves, after the key, so FastAPI does not know."""
-    for row in catalog.rows:
-        content = {"application/json": {"schema": body_of(row).model_json_schema()}}
-        description["paths"][f"{PREFIX}/{row.name}"]["post"]["requestBody"] = {"required": True, "content": content}
-
-
 def _submit_to(name: str, schema: type[Inputs]) -> Callable[..., Awaitable[AsyncResponse]]:
     """The endpoint of one public name."""
 
@@ -68,9 +65,12 @@ def _submit_to(name: str, schema: type[Inputs]) -> Callable[..., Awaitable[Async
         caller: CanGenerate,
         body: Annotated[Inputs, Depends(body_as(schema))],
     ) -> AsyncResponse:
-        spec = to_spec(body, parts.catalog.resolve(name))
-        kept = body.model_dump(mode="json", include=set(schema.model_fields) - SECRET_FIELDS, exclude_unset=True)
-        task = await submit(parts, Order(caller.account_id, DIALECT, spec, kept, caller.key_id))
+        model = parts.catalog.resolve(name)
+        pictures = await read_pictures(body, model)
+        spec = to_spec(body, model, pictures)
+        order = Order(caller.account_id, DIALECT, spec, kept_request(body, pictures), caller.key_id)
+        async with kept(parts.store, pictures):
+            task = await submit(parts, order)
         response.headers[MODEL_HEADER] = spec.network
         path = polling_path(parts.secrets, task.task_id, task.expires_at)
         return AsyncResponse(

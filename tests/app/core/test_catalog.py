@@ -2,14 +2,15 @@
 
 import pytest
 
-from app.core.catalog import CATALOG, Catalog, CatalogRow
+from app.core.catalog import CATALOG, Catalog
+from app.core.catalog_row import CatalogRow
 from app.core.errors import ConfigurationError, NotFound
 
 
 @pytest.mark.parametrize("row", CATALOG, ids=[row.name for row in CATALOG])
 def test_a_row_accepts_its_own_defaults(row: CatalogRow) -> None:
     assert row.accepts(row.native_width, row.native_height)
-    assert row.native_width % row.multiple == row.native_height % row.multiple == 0
+    assert row.native_width % row.size.multiple == row.native_height % row.size.multiple == 0
     assert row.steps.min <= row.steps.default <= row.steps.max
     assert row.guidance.min <= row.guidance.default <= row.guidance.max
 

@@ -1,0 +1,113 @@
+"""The pictures of a request: which are there, whether the network reads them, and what their headers say."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from app.api.bfl.schemas.fields import Inputs
+from app.core.catalog import Resolved
+from app.core.catalog_row import CatalogRow
+from app.core.errors import InvalidRequest
+from app.core.inputs.kept import Sent, sent
+from app.core.inputs.picture import read_picture
+from app.core.spec import Role
+
+
+@dataclass(frozen=True)
+class _Field:
+    """A field that holds a picture."""
+
+    name: str
+    role: Role
+    text: str
+
+
+async def read_pictures(body: Inputs, model: Resolved) -> tuple[Sent, ...]:
+    """Every picture of the body, in the order in which a network reads them.
+
+    Raises InvalidRequest for a picture that nobody would look at, before any is decoded, and for one that is none.
+    """
+    fields = _without_unused_source(_with_masked_image(_filled(body)))
+    _check_taken(fields, model)
+    _check_needed(body, fields, model)
+    min_side = model.row.takes.min_side
+    pictures = [await asyncio.to_thread(read_picture, one.name, one.text, min_side) for one in fields]
+    read = tuple(sent(one.name, one.role, picture) for one, picture in zip(fields, pictures, strict=True))
+    _check_mask(read)
+    return read
+
+
+def pictures_for(pictures: Sequence[Sent], *roles: Role) -> list[Sent]:
+    """Those of these roles, in order."""
+    return [one for one in pictures if one.image.role in roles]
+
+
+def _filled(body: Inputs) -> list[_Field]:
+    fields = (_Field(name, role, getattr(body, name)) for name, role in body.pictures().items())
+    return [one for one in fields if one.text]
+
+
+def _with_masked_image(fields: list[_Field]) -> list[_Field]:
+    """With a mask and no image, the first reference is the picture that is changed."""
+    roles = [one.role for one in fields]
+    if "mask" not in roles or "image" in roles or "reference" not in roles:
+        return fields
+    first = roles.index("reference")
+    return [replace(one, role="image") if index == first else one for index, one in enumerate(fields)]
+
+
+def _without_unused_source(fields: list[_Field]) -> list[_Field]:
+    """Ready edges or depth make the picture that they come from superfluous."""
+    is_ready = any(one.role == "control" for one in fields)
+    return [one for one in fields if not (is_ready and one.role == "control_source")]
+
+
+def _check_taken(fields: Sequence[_Field], model: Resolved) -> None:
+    """Raise for the first picture that the network has no use for."""
+    counts: Counter[Role] = Counter()
+    for one in fields:
+        counts[one.role] += 1
+        most = model.runs.takes.pictures.get(one.role, 0)
+        if counts[one.role] > most:
+            message = f"{one.name}: {_why_not(one.role, most, model)}"
+            raise InvalidRequest(message, field=one.name, value=one.text, limit="absent, null or empty")
+
+
+def _why_not(role: Role, most: int, model: Resolved) -> str:
+    runs = model.runs
+    instead = model.row.takes.instead.get(role) or runs.takes.instead.get(role)
+    if instead is not None:
+        return instead
+    who = runs.name if runs.name == model.row.name else f"{model.row.name} runs on {runs.name} here, which"
+    return f"{who} takes at most {most} of these" if most else f"{who} takes no such picture"
+
+
+def _check_needed(body: Inputs, fields: Sequence[_Field], model: Resolved) -> None:
+    for row in (model.row, model.runs):
+        if row.takes.needs and not any(one.role in row.takes.needs for one in fields):
+            raise _missing(body, row)
+    masks = [one for one in fields if one.role == "mask"]
+    if masks and not any(one.role == "image" for one in fields):
+        message = "mask: there is no picture that it could lie over"
+        raise InvalidRequest(message, field="mask", limit="beside a picture")
+
+
+def _missing(body: Inputs, row: CatalogRow) -> InvalidRequest:
+    fields = [name for name, role in body.pictures().items() if role in row.takes.needs]
+    if not fields:
+        message = (
+            f"{row.name} draws from a picture, and this route takes none for it; its operator can change the alias"
+        )
+        return InvalidRequest(message, field="body")
+    text = " or ".join(name for name in fields if row.takes.pictures.get(body.pictures()[name]))
+    return InvalidRequest(f"{row.name} draws from a picture: send {text}", field=fields[0], limit="a picture")
+
+
+def _check_mask(pictures: Sequence[Sent]) -> None:
+    for mask in pictures_for(pictures, "mask"):
+        image = pictures_for(pictures, "image")[0]
+        if mask.picture.size != image.picture.size:
+            message = f"{mask.field} must be as large as {image.field}"
+            size, limit = (f"{width}x{height}" for width, height in (mask.picture.size, image.picture.size))
+            raise InvalidRequest(message, field=mask.field, value=size, limit=limit)

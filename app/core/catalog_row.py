@@ -1,0 +1,119 @@
+"""What the catalogue says of one public name, as values: nothing that serves a request asks for a variant's name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from app.core.licences import Licence
+from app.core.spec import OutputFormat, Role
+
+Body = Literal[
+    "klein", "klein-dials", "flux2", "flux2-dials", "flex",
+    "flux1", "flux1-pro", "flux1-dev", "flux1-schnell", "ultra",
+    "kontext", "kontext-dials", "fill", "expand", "canny", "canny-sides", "depth", "depth-sides",
+]  # fmt: skip
+"""Request schemas; app.api.bfl.schemas has one for each."""
+
+Sizing = Literal["sides", "aspect_ratio", "input"]
+"""How large a picture becomes when its sides are not given.
+
+"sides": native, or as the picture that is changed or edited, inside the limits of the network that runs. "aspect_ratio": the
+native number of pixels in the shape that is asked for, or that of the picture. "input": exactly as the picture, where the
+public name's limits allow it.
+"""
+
+
+@dataclass(frozen=True)
+class StepLimits:
+    """Denoising steps: what an absent value means, and what is accepted."""
+
+    default: int
+    min: int
+    max: int
+
+
+@dataclass(frozen=True)
+class GuidanceLimits:
+    """Guidance scale: what an absent value means, and what is accepted."""
+
+    default: float
+    min: float
+    max: float
+
+
+@dataclass(frozen=True)
+class SizeLimits:
+    """Sides in pixels. One that is no whole multiple is rounded to the nearest, or refused where `rounds` is false."""
+
+    native_width: int
+    native_height: int
+    min_side: int
+    max_side: int
+    max_pixels: int
+    multiple: int
+    rounds: bool = True
+
+    def accepts(self, width: int, height: int) -> bool:
+        """Whether both sides and their product are within the limits."""
+        sides_fit = all(self.min_side <= side <= self.max_side for side in (width, height))
+        are_multiples = self.rounds or width % self.multiple == height % self.multiple == 0
+        return sides_fit and are_multiples and width * height <= self.max_pixels
+
+
+@dataclass(frozen=True)
+class Takes:
+    """What a network reads beside a prompt.
+
+    Attributes:
+        pictures: how many of each role at most; a role that is missing is refused.
+        needs: roles of which one must be there; empty for a network that draws from a prompt alone.
+        margins: whether it draws around a picture.
+        negative_prompt: what makes it read one; None = it reads none.
+        image_prompter: name of the network that reads "image_prompt" for it.
+        instead: what to send where a role is refused, in words for the caller.
+        min_side: of a picture, in pixels.
+    """
+
+    pictures: Mapping[Role, int] = field(default_factory=dict[Role, int])
+    needs: tuple[Role, ...] = ()
+    margins: bool = False
+    negative_prompt: Literal["guidance", "true_cfg"] | None = None
+    image_prompter: str | None = None
+    instead: Mapping[Role, str] = field(default_factory=dict[Role, str])
+    min_side: int = 16
+
+
+@dataclass(frozen=True)
+class CatalogRow:
+    """A public name.
+
+    Attributes:
+        body: the request schema.
+        network: the ModelSpec that runs; None: no public weights, served only through an alias.
+        sizing: how large a picture becomes when its sides are not given.
+        max_sequence_length: most tokens of a prompt that the text encoder reads.
+    """
+
+    name: str
+    body: Body
+    network: str | None
+    size: SizeLimits
+    steps: StepLimits
+    guidance: GuidanceLimits
+    licence: Licence
+    takes: Takes
+    sizing: Sizing = "sides"
+    max_sequence_length: int = 512
+    default_format: OutputFormat = "jpeg"
+
+    @property
+    def native_width(self) -> int:
+        return self.size.native_width
+
+    @property
+    def native_height(self) -> int:
+        return self.size.native_height
+
+    def accepts(self, width: int, height: int) -> bool:
+        """Whether a picture of this size may be asked for."""
+        return self.size.accepts(width, height)

@@ -1,0 +1,63 @@
+"""Bytes out of the text that stands for them in JSON: base64, or a data URI of it."""
+
+import binascii
+import re
+
+from app.core.errors import InvalidRequest
+
+MAX_BYTES = 20 * 2**20
+"""Of one picture."""
+MAX_MEGABYTES = f"{MAX_BYTES >> 20} MB"
+
+_DATA_URI = re.compile(r"data:(?P<header>[^,]{0,200}),", re.IGNORECASE)
+_URL = re.compile(r"[a-z][a-z0-9+.-]{1,20}://", re.IGNORECASE)
+_MAX_CHARS = MAX_BYTES * 4 // 3 + MAX_BYTES // 16
+"""Base64 of the largest picture, with a line break every 64 characters."""
+
+
+def decoded(field: str, text: str) -> bytes:
+    """The bytes of a picture. Raises InvalidRequest, naming the field, for anything but base64 or a data URI of it.
+
+    Spaces and line breaks are skipped; other characters outside the alphabet, and missing padding, are refused.
+    """
+    if _URL.match(text):
+        message = f"{field}: this server does not fetch pictures yet; send the picture itself"
+        raise InvalidRequest(message, field=field, value=text, limit="base64 or a data URI")
+    encoded = _without_header(field, text)
+    if len(encoded) > _MAX_CHARS:
+        raise _too_large(field, f"{len(encoded)} characters of base64")
+    data = _from_base64(field, encoded)
+    if len(data) > MAX_BYTES:
+        raise _too_large(field, f"{len(data)} bytes")
+    if not data:
+        raise InvalidRequest(f"{field}: there is no picture in it", field=field, value=text, limit="at least 1 byte")
+    return data
+
+
+def _without_header(field: str, text: str) -> str:
+    """The text itself, or what follows a data URI's comma. The type that it claims is not believed; the bytes say it."""
+    found = _DATA_URI.match(text)
+    if found is None:
+        return text
+    if not found["header"].lower().replace(" ", "").endswith(";base64"):
+        raise InvalidRequest(
+            f"{field}: a data URI must be of base64", field=field, value=text, limit="data:...;base64,..."
+        )
+    return text[found.end() :]
+
+
+def _from_base64(field: str, encoded: str) -> bytes:
+    try:
+        return binascii.a2b_base64(encoded, strict_mode=True)
+    except ValueError:
+        pass  # perhaps for line breaks alone, which cost a copy to take out
+    try:
+        return binascii.a2b_base64("".join(encoded.split()), strict_mode=True)
+    except ValueError as error:
+        message = f"{field}: not base64 ({error})"
+        raise InvalidRequest(message, field=field, value=encoded, limit="A-Z a-z 0-9 + / with = as padding") from None
+
+
+def _too_large(field: str, got: str) -> InvalidRequest:
+    message = f"{field}: a picture may have {MAX_MEGABYTES}; this is {got}"
+    return InvalidRequest(message, field=field, limit=f"{MAX_BYTES} bytes")

@@ -1,0 +1,63 @@
+"""Pictures in the object store: there before their task is, and gone when it was not made or is over."""
+
+import json
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from app.core.ids import new_id
+from app.core.inputs.picture import Picture
+from app.core.spec import InputImage, Role
+from app.core.storage.base import ObjectStore
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A picture of a request: the field that it came in, what it is for, and where it will be kept."""
+
+    field: str
+    picture: Picture
+    image: InputImage
+
+
+def sent(field: str, role: Role, picture: Picture) -> Sent:
+    """Give a picture a place of its own: the same bytes in another task lie elsewhere, so each task deletes only its own."""
+    header = picture.header
+    key = f"inputs/{picture.sha256[:2]}/{new_id()}"
+    image = InputImage(
+        role=role,
+        key=key,
+        sha256=picture.sha256,
+        content_type=header.content_type,
+        width=header.width,
+        height=header.height,
+    )
+    return Sent(field, picture, image)
+
+
+@asynccontextmanager
+async def kept(store: ObjectStore, pictures: Iterable[Sent]) -> AsyncGenerator[None]:
+    """Store the pictures for a block that makes their task; when the block fails, they go again.
+
+    A process that dies inside leaves objects that no row knows; they hurt nobody but the disk.
+    """
+    keys: list[str] = []
+    try:
+        for one in pictures:
+            keys.append(one.image.key)
+            await store.put(one.image.key, one.picture.data, one.image.content_type)
+        yield
+    except BaseException:
+        await remove(store, keys)
+        raise
+
+
+async def remove(store: ObjectStore, keys: Iterable[str]) -> None:
+    """Delete objects; one that is not there is none."""
+    for key in keys:
+        await store.delete(key)
+
+
+def input_keys(spec_json: str) -> list[str]:
+    """Where the pictures of a stored spec lie, also of one whose version this process cannot read."""
+    return [image["key"] for image in json.loads(spec_json).get("inputs", [])]
