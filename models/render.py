@@ -10,8 +10,17 @@ from typing import NamedTuple
 import torch
 from PIL import Image
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TransferSpeedColumn,
+)
 
+from models.checkpoints.loading import watched, weight_bytes
 from models.errors import ModelError, UnsupportedInput
 from models.images import upright
 from models.noise import MAX_SEED
@@ -56,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(stderr=True)
     try:
         device, dtype = _device(arguments.device), DTYPES[arguments.dtype] if arguments.dtype else None
-        with console.status("loading"):
+        with _loading(console, arguments):
             components = load_components(arguments.weights, device, dtype)
             prompter = load_image_prompter(arguments.redux, device, components.dtype) if arguments.redux else None
         _render(components, prompter, arguments, console)
@@ -201,6 +210,16 @@ def _render(components: Components, prompter: ImagePrompter | None, arguments: A
         image = draw(components, request, prompter, after_step)
     image.save(arguments.out)
     console.print(f"{arguments.out}: {image.width} x {image.height}", highlight=False, markup=False)
+
+
+@contextmanager
+def _loading(console: Console, arguments: Arguments) -> Generator[None]:
+    folders = [folder for folder in (arguments.weights, arguments.redux) if folder is not None]
+    columns = TextColumn("loading"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("loading", total=sum(weight_bytes(folder) for folder in folders))
+        with watched(lambda num_bytes: progress.advance(task, num_bytes)):
+            yield
 
 
 @contextmanager

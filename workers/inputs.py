@@ -29,7 +29,7 @@ async def pictures_of(spec: GenerationSpec, store: ObjectStore) -> PictureInputs
     margins = None if spec.margins is None else Margins(**spec.margins.model_dump())
     edges = EdgeThresholds() if spec.canny is None else EdgeThresholds(spec.canny.low, spec.canny.high)
     return PictureInputs(
-        image=_only(pictures, "image"),
+        image=_changed(spec, pictures),
         mask=_only(pictures, "mask"),
         margins=margins,
         references=tuple(_of(pictures, "reference")),
@@ -38,6 +38,12 @@ async def pictures_of(spec: GenerationSpec, store: ObjectStore) -> PictureInputs
         edges=edges,
         image_prompts=tuple(_of(pictures, "image_prompt")),
     )
+
+
+def _changed(spec: GenerationSpec, pictures: Pictures) -> Image.Image | None:
+    """The picture to change. Its transparency is a mask only where the request says so."""
+    image = _only(pictures, "image")
+    return image if image is None or spec.mask_from_alpha else image.convert("RGB")
 
 
 async def _fetched(image: InputImage, store: ObjectStore) -> bytes:

@@ -69,6 +69,16 @@ async def test_a_picture_stands_as_its_exif_data_says() -> None:
     assert np.array_equal(np.asarray(pictures.image), np.rot90(np.asarray(sideways), -1))
 
 
+@pytest.mark.parametrize(("mask_from_alpha", "mode"), [(True, "RGBA"), (False, "RGB")])
+async def test_transparency_is_a_mask_only_where_the_request_says_so(mask_from_alpha: bool, mode: str) -> None:
+    store = MemoryObjectStore()
+    see_through = Image.new("RGBA", (6, 4), (255, 0, 0, 0))
+    image = await stored(store, "image", encoded(see_through))
+    pictures = await pictures_of(with_inputs(image, mask_from_alpha=mask_from_alpha), store)
+    assert pictures.image is not None
+    assert pictures.image.mode == mode
+
+
 async def test_a_picture_that_is_gone_or_is_another_is_lost() -> None:
     store = MemoryObjectStore()
     image = await stored(store, "reference", encoded(RED))
