@@ -1,10 +1,11 @@
 """Queries on tasks, generations and what workers have registered."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.db.tables.account import Account
@@ -35,12 +36,16 @@ async def find_task(session: AsyncSession, task_id: str, now: datetime) -> TaskR
     return TaskRead(task, tuple(rows))
 
 
-async def pool_of(session: AsyncSession, network: str) -> str | None:
-    """The pool that runs this network, the one seen last when there are several; None when none has registered it."""
-    newest_first = Registration.last_seen_at.desc()
-    return await session.scalar(
-        select(Registration.pool).where(Registration.network == network).order_by(newest_first).limit(1)
-    )
+async def pool_of(session: AsyncSession, networks: Sequence[str]) -> str | None:
+    """The pool that runs all of these networks, the one seen last when there are several; None when none has registered them."""
+    first, *others = networks
+    has_others = (Registration.pool.in_(_pools_with(network)) for network in others)
+    found = select(Registration.pool).where(Registration.network == first, *has_others)
+    return await session.scalar(found.order_by(Registration.last_seen_at.desc()).limit(1))
+
+
+def _pools_with(network: str) -> Select[tuple[str]]:
+    return select(Registration.pool).where(Registration.network == network)
 
 
 async def num_queued(session: AsyncSession, pool: str, priority: int, at_most: int) -> int:

@@ -1,5 +1,6 @@
 """Submit: price, admit, look at the queue, reserve, insert, in one transaction; then ring. Whoever calls this answers after it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -53,7 +54,7 @@ async def submit(parts: Gateway, order: Order) -> Submitted:
 async def _insert(parts: Gateway, work: Work, order: Order) -> Submitted:
     now = parts.clock.utc_now()
     pool = await _pool_of(work, order.spec)
-    list_price = price(order.spec, parts.price_book)
+    list_price = price(order.spec, parts.price_book, input_pixels=order.spec.input_pixels)
     admission = await admit(work, order, list_price, now)
     await _require_room(work, pool, admission.priority)
     cost = replace(list_price, micro=admission.charge_micro)
@@ -70,9 +71,10 @@ async def _insert(parts: Gateway, work: Work, order: Order) -> Submitted:
 
 
 async def _pool_of(work: Work, spec: GenerationSpec) -> str:
-    pool = await repository.pool_of(work.session, spec.network)
+    pool = await repository.pool_of(work.session, spec.networks)
     if pool is None:
-        raise ModelUnavailable(_how_to_install(spec))
+        missing = [one for one in spec.networks if await repository.pool_of(work.session, (one,)) is None]
+        raise ModelUnavailable(_how_to_install(spec, missing or spec.networks))
     return pool
 
 
@@ -83,10 +85,11 @@ async def _require_room(work: Work, pool: str, priority: int) -> None:
         raise QueueFull(message, retry_after_s=RETRY_QUEUE_FULL_S)
 
 
-def _how_to_install(spec: GenerationSpec) -> str:
+def _how_to_install(spec: GenerationSpec, missing: Sequence[str]) -> str:
+    imports = " and ".join(f"`darkroom models import SRC --as {network}`" for network in missing)
     return (
-        f"{spec.model} has no weights on this server. Its operator installs them with "
-        f"`darkroom models import SRC --as {spec.network}`, or points the name at others with DARKROOM_ALIASES"
+        f"{spec.model} lacks weights on this server, or has them in several pools. Its operator installs them with {imports}, "
+        "or points the name at others with DARKROOM_ALIASES"
     )
 
 
