@@ -29,7 +29,8 @@ def single_head_attention(q_BSC: Tensor, k_BSC: Tensor, v_BSC: Tensor, max_score
     """
     rows, positions, _ = q_BSC.shape
     at_once = max(1, max_scores // (rows * positions))
-    parts = [_attend(chunk_BSC, k_BSC, v_BSC) for chunk_BSC in q_BSC.split(min(at_once, positions), dim=1)]
+    firsts = range(0, positions, at_once)
+    parts = [_attend(q_BSC[:, first : first + at_once], k_BSC, v_BSC) for first in firsts]
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 

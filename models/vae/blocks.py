@@ -6,6 +6,7 @@ latent is, beyond the encoder's output, belongs to the autoencoders.
 Shape suffixes: B = pictures, C = channels, H, W = rows and columns, S = positions (H times W).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -16,6 +17,15 @@ from models.vae.attention import single_head_attention
 
 PATCH = 2
 """Side of the square of encoder outputs that a transformer takes as one token."""
+FINE_LEVELS = 2
+"""Levels of resolution whose maps are too large to be held whole for a large picture."""
+Normalise = Callable[[nn.GroupNorm, Tensor], Tensor]
+"""How a group norm is applied: to the statistics of its own input, or to given ones (models.vae.statistics)."""
+
+
+def own_statistics(norm: nn.GroupNorm, x_BCHW: Tensor) -> Tensor:
+    """Apply a group norm as it is."""
+    return norm(x_BCHW)
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,11 @@ class AutoencoderParams:
         """Side in pixels of the square that one token stands for; the sides of a picture are multiples of it."""
         return PATCH * self.pixels_per_z
 
+    @property
+    def pixels_per_coarse(self) -> int:
+        """Side in pixels of a position of the maps between the fine and the coarse part of encoder and decoder."""
+        return min(2**FINE_LEVELS, self.pixels_per_z)
+
 
 def _norm(channels: int, params: AutoencoderParams) -> nn.GroupNorm:
     """Group norm; in half precision PyTorch's kernels take its mean and variance in float32."""
@@ -74,9 +89,9 @@ class ResnetBlock(nn.Module):
             self.nin_shortcut = nn.Conv2d(in_channels, out_channels, 1)
         self._changes_width = in_channels != out_channels
 
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        h_BCHW = self.conv1(functional.silu(self.norm1(x_BCHW)))
-        h_BCHW = self.conv2(functional.silu(self.norm2(h_BCHW)))
+    def forward(self, x_BCHW: Tensor, normalise: Normalise = own_statistics) -> Tensor:
+        h_BCHW = self.conv1(functional.silu(normalise(self.norm1, x_BCHW)))
+        h_BCHW = self.conv2(functional.silu(normalise(self.norm2, h_BCHW)))
         shortcut_BCHW = self.nin_shortcut(x_BCHW) if self._changes_width else x_BCHW
         return shortcut_BCHW + h_BCHW
 
@@ -151,9 +166,9 @@ class DownLevel(nn.Module):
         if self._steps_down:
             self.downsample = Downsample(out_channels)
 
-    def forward(self, x_BCHW: Tensor) -> Tensor:
+    def forward(self, x_BCHW: Tensor, normalise: Normalise = own_statistics) -> Tensor:
         for block in self.block:
-            x_BCHW = block(x_BCHW)
+            x_BCHW = block(x_BCHW, normalise)
         return self.downsample(x_BCHW) if self._steps_down else x_BCHW
 
 
@@ -168,9 +183,17 @@ class UpLevel(nn.Module):
         if self._steps_up:
             self.upsample = Upsample(out_channels)
 
-    def forward(self, x_BCHW: Tensor) -> Tensor:
+    def forward(self, x_BCHW: Tensor, normalise: Normalise = own_statistics) -> Tensor:
+        return self.stepped_up(self.blocks(x_BCHW, normalise))
+
+    def blocks(self, x_BCHW: Tensor, normalise: Normalise = own_statistics) -> Tensor:
+        """The residual blocks alone."""
         for block in self.block:
-            x_BCHW = block(x_BCHW)
+            x_BCHW = block(x_BCHW, normalise)
+        return x_BCHW
+
+    def stepped_up(self, x_BCHW: Tensor) -> Tensor:
+        """The step to the next finer resolution alone."""
         return self.upsample(x_BCHW) if self._steps_up else x_BCHW
 
 
@@ -192,8 +215,18 @@ class Encoder(nn.Module):
         self.conv_out = nn.Conv2d(channels[-1], z2, 3, padding=1)
 
     def forward(self, image_BCHW: Tensor) -> Tensor:
+        return self.coarse(self.fine(image_BCHW))
+
+    def fine(self, image_BCHW: Tensor, normalise: Normalise = own_statistics) -> Tensor:
+        """Pictures to maps with one position for pixels_per_coarse pixels a side."""
         h_BCHW = self.conv_in(image_BCHW)
-        for level in self.down:
+        for level in self.down[:FINE_LEVELS]:
+            h_BCHW = level(h_BCHW, normalise)
+        return h_BCHW
+
+    def coarse(self, h_BCHW: Tensor) -> Tensor:
+        """What fine returns to moments."""
+        for level in self.down[FINE_LEVELS:]:
             h_BCHW = level(h_BCHW)
         h_BCHW = functional.silu(self.norm_out(self.mid(h_BCHW)))
         return self.quant_conv(self.conv_out(h_BCHW))
@@ -217,7 +250,26 @@ class Decoder(nn.Module):
         self.conv_out = nn.Conv2d(channels[0], params.in_channels, 3, padding=1)
 
     def forward(self, z_BCHW: Tensor) -> Tensor:
+        return self.fine(self.coarse(z_BCHW))
+
+    def coarse(self, z_BCHW: Tensor) -> Tensor:
+        """Encoder means to maps with one position for pixels_per_coarse pixels a side."""
         h_BCHW = self.mid(self.conv_in(self.post_quant_conv(z_BCHW)))
-        for level in reversed(self.up):
+        between, coarser = self._levels[FINE_LEVELS : FINE_LEVELS + 1], self._levels[FINE_LEVELS + 1 :]
+        for level in reversed(coarser):
             h_BCHW = level(h_BCHW)
-        return self.conv_out(functional.silu(self.norm_out(h_BCHW)))
+        for level in between:
+            h_BCHW = level.blocks(h_BCHW)
+        return h_BCHW
+
+    def fine(self, h_BCHW: Tensor, normalise: Normalise = own_statistics) -> Tensor:
+        """What coarse returns to pictures."""
+        for level in self._levels[FINE_LEVELS : FINE_LEVELS + 1]:
+            h_BCHW = level.stepped_up(h_BCHW)
+        for level in reversed(self._levels[:FINE_LEVELS]):
+            h_BCHW = level(h_BCHW, normalise)
+        return self.conv_out(functional.silu(normalise(self.norm_out, h_BCHW)))
+
+    @property
+    def _levels(self) -> list[UpLevel]:
+        return [level for level in self.up if isinstance(level, UpLevel)]

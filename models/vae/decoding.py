@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from models.vae.autoencoder import Autoencoder
+from models.vae.memory import within_memory
 from models.vae.precision import in_finite_numbers
-from models.vae.tiling import Geometry, Tiling, run_bounded
+from models.vae.tiling import Geometry, Tiling, in_tiles
 
 
 @torch.no_grad()
@@ -31,9 +32,16 @@ def decoded(autoencoder: Autoencoder, latent_BCHW: Tensor, tiling: Tiling) -> Te
         torch.OutOfMemoryError: not even the smallest tiles fit.
     """
     params = autoencoder.params
-    geometry = Geometry(pixels_in=params.pixels_per_z, pixels_out=1, channels_out=params.in_channels)
+    geometry = Geometry(pixels_in=params.pixels_per_coarse, pixels_out=1, channels_out=params.in_channels)
 
     def decode(network: Autoencoder, latent_BCHW: Tensor) -> Tensor:
-        return run_bounded(network.decoder, network.from_latent(latent_BCHW), geometry, tiling)
+        z_BCHW, decoder = network.from_latent(latent_BCHW), network.decoder
+        height, width = (side * params.pixels_per_z for side in z_BCHW.shape[2:])
+        return within_memory(
+            (height, width),
+            tiling,
+            lambda: decoder(z_BCHW),
+            lambda tiles: in_tiles(decoder.fine, decoder.coarse(z_BCHW), geometry, tiles),
+        )
 
     return in_finite_numbers(autoencoder, latent_BCHW, decode)

@@ -7,8 +7,10 @@ import torch
 from torch import Tensor
 
 from models.vae.autoencoder import Autoencoder
+from models.vae.blocks import FINE_LEVELS
+from models.vae.memory import within_memory
 from models.vae.precision import in_finite_numbers
-from models.vae.tiling import Geometry, Tiling, run_bounded
+from models.vae.tiling import Geometry, Tiling, in_tiles
 
 
 @torch.no_grad()
@@ -35,9 +37,17 @@ def encoded(
         torch.OutOfMemoryError: not even the smallest tiles fit.
     """
     params = autoencoder.params
-    geometry = Geometry(pixels_in=1, pixels_out=params.pixels_per_z, channels_out=2 * params.z_channels)
+    channels = params.block_channels[:FINE_LEVELS][-1]
+    geometry = Geometry(pixels_in=1, pixels_out=params.pixels_per_coarse, channels_out=channels)
 
     def encode(network: Autoencoder, image_BCHW: Tensor) -> Tensor:
-        return run_bounded(network.encoder, image_BCHW, geometry, tiling)
+        height, width = image_BCHW.shape[2:]
+        encoder = network.encoder
+        return within_memory(
+            (height, width),
+            tiling,
+            lambda: encoder(image_BCHW),
+            lambda tiles: encoder.coarse(in_tiles(encoder.fine, image_BCHW, geometry, tiles)),
+        )
 
     return autoencoder.to_latent(in_finite_numbers(autoencoder, image_BCHW, encode), generator)
