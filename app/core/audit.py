@@ -11,8 +11,11 @@ from sqlalchemy import ColumnElement, Executable, and_, case, func, literal, or_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.db.tables.account import Account
+from app.core.db.tables.credit_grant import CreditGrant
 from app.core.db.tables.generation import Generation
-from app.core.db.tables.ledger import REVENUE, SOURCES, LedgerEntry, LedgerTransaction
+from app.core.db.tables.idempotency_key import IdempotencyKey
+from app.core.db.tables.ledger import EXPIRED, REVENUE, SOURCES, LedgerEntry, LedgerTransaction
+from app.core.db.tables.task import Task
 from app.core.states import ACTIVE_STATES, GenerationState
 
 
@@ -142,13 +145,86 @@ def _transactions_name_a_generation() -> Rule:
 
 def _entries_stay_in_known_accounts() -> Rule:
     own = literal("customer:") + LedgerTransaction.account_id
-    known = LedgerEntry.ledger_account.in_([own + ":available", own + ":held", REVENUE, *SOURCES.values()])
+    known = LedgerEntry.ledger_account.in_([own + ":available", own + ":held", REVENUE, EXPIRED, *SOURCES.values()])
     query = (
         select(LedgerEntry.id, LedgerEntry.ledger_account, LedgerTransaction.id)
         .join(LedgerTransaction, LedgerTransaction.id == LedgerEntry.transaction_id)
         .where(~known)
     )
     return Rule(query, "an entry is in an account of its transaction", "entry {} in {}, transaction {}")
+
+
+def _grants_keep_to_themselves() -> Rule:
+    """Credits of one grant never become another's: its entries in a transaction sum to zero, and its owner is that account."""
+    total = func.sum(LedgerEntry.amount_micro)
+    query = (
+        select(LedgerEntry.grant_id, LedgerEntry.transaction_id, total, func.max(CreditGrant.account_id))
+        .join(LedgerTransaction, LedgerTransaction.id == LedgerEntry.transaction_id)
+        .outerjoin(CreditGrant, CreditGrant.id == LedgerEntry.grant_id)
+        .group_by(LedgerEntry.grant_id, LedgerEntry.transaction_id, LedgerTransaction.account_id)
+        .having(or_(total != 0, func.coalesce(func.max(CreditGrant.account_id), "") != LedgerTransaction.account_id))
+    )
+    return Rule(
+        query, "a grant keeps to its account and sums to zero", "grant {} in transaction {} sums to {}, owner {}"
+    )
+
+
+def _grants_equal_their_entries() -> Rule:
+    """Added, spent, held and left agree: `remaining_micro` is what its entries leave available, and no hold is below zero."""
+    available = _grant_balance(literal("customer:") + CreditGrant.account_id + literal(":available"))
+    held = _grant_balance(literal("customer:") + CreditGrant.account_id + literal(":held"))
+    query = select(CreditGrant.id, CreditGrant.remaining_micro, available, held).where(
+        or_(CreditGrant.remaining_micro != available, held < 0)
+    )
+    return Rule(query, "a grant equals its entries", "grant {}: {} remaining but entries {}, {} held")
+
+
+def _grants_hold_what_is_available() -> Rule:
+    left = (
+        select(func.coalesce(func.sum(CreditGrant.remaining_micro), 0))
+        .where(CreditGrant.account_id == Account.id)
+        .scalar_subquery()
+    )
+    available = Account.posted_micro - Account.held_micro
+    query = select(Account.name, available, left).where(available != left)
+    return Rule(query, "available credits are what is left of grants", "account {}: {} available, {} left in grants")
+
+
+def _expired_credits_had_a_time() -> Rule:
+    query = (
+        select(LedgerTransaction.id, LedgerEntry.grant_id)
+        .join(LedgerEntry, LedgerEntry.transaction_id == LedgerTransaction.id)
+        .join(CreditGrant, CreditGrant.id == LedgerEntry.grant_id)
+        .where(LedgerTransaction.kind == "expire")
+        .where(or_(CreditGrant.expires_at.is_(None), CreditGrant.expires_at > LedgerTransaction.created_at))
+    )
+    return Rule(query, "only grants whose time is over expire", "transaction {} ended grant {} too early")
+
+
+def _keys_name_their_accounts_tasks() -> Rule:
+    query = (
+        select(IdempotencyKey.key, IdempotencyKey.route, IdempotencyKey.task_id)
+        .outerjoin(Task, Task.id == IdempotencyKey.task_id)
+        .where(or_(Task.id.is_(None), Task.account_id != IdempotencyKey.account_id))
+    )
+    return Rule(query, "an idempotency key has its account's task", "key {} of {} names task {}")
+
+
+def _delivered_generations_have_a_picture() -> Rule:
+    query = (
+        select(Generation.id)
+        .join(Task, Task.id == Generation.task_id)
+        .where(Generation.state == GenerationState.READY, Generation.object_key.is_(None), Task.expired_at.is_(None))
+    )
+    return Rule(query, "a delivered generation has a picture", "generation {} is ready without one")
+
+
+def _grant_balance(ledger_account: ColumnElement[str]) -> Any:
+    return (
+        select(func.coalesce(func.sum(LedgerEntry.amount_micro), 0))
+        .where(LedgerEntry.ledger_account == ledger_account, LedgerEntry.grant_id == CreditGrant.id)
+        .scalar_subquery()
+    )
 
 
 def _balance(ledger_account: ColumnElement[str]) -> Any:
@@ -190,4 +266,10 @@ _RULES: tuple[Callable[[], Rule], ...] = (
     _delivered_generations_are_charged,
     _transactions_name_a_generation,
     _entries_stay_in_known_accounts,
+    _grants_keep_to_themselves,
+    _grants_equal_their_entries,
+    _grants_hold_what_is_available,
+    _expired_credits_had_a_time,
+    _keys_name_their_accounts_tasks,
+    _delivered_generations_have_a_picture,
 )

@@ -6,7 +6,9 @@ from app.core.db.base import Base
 from app.core.db.tables.account import Account
 from app.core.db.tables.api_key import ApiKey
 from app.core.db.tables.audit_event import AuditEvent
+from app.core.db.tables.credit_grant import CreditGrant
 from app.core.db.tables.generation import Generation
+from app.core.db.tables.idempotency_key import IdempotencyKey
 from app.core.db.tables.leader_lock import LeaderLock
 from app.core.db.tables.ledger import LedgerEntry, LedgerTransaction
 from app.core.db.tables.task import Task
@@ -17,6 +19,8 @@ TABLES: tuple[type[Base], ...] = (
     ApiKey,
     Task,
     Generation,
+    IdempotencyKey,
+    CreditGrant,
     LedgerTransaction,
     LedgerEntry,
     Worker,

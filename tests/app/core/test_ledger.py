@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core import ledger
 from app.core.db.engine import Database
 from app.core.db.tables.account import Account
+from app.core.db.tables.credit_grant import CreditGrant
 from app.core.db.tables.generation import Generation
 from app.core.db.tables.ledger import LedgerEntry, LedgerTransaction
 from app.core.errors import InsufficientCredits
@@ -175,7 +176,9 @@ async def test_the_audit_sees_what_is_wrong(
 
 async def _entry(session: AsyncSession, name: str, amount_micro: int) -> None:
     transaction_id = (await session.scalars(select(LedgerTransaction.id).limit(1))).one()
-    session.add(LedgerEntry(transaction_id=transaction_id, ledger_account=name, amount_micro=amount_micro))
+    grant_id = (await session.scalars(select(CreditGrant.id).limit(1))).one()
+    values = {"transaction_id": transaction_id, "ledger_account": name, "grant_id": grant_id}
+    session.add(LedgerEntry(**values, amount_micro=amount_micro))
 
 
 async def _unpaid_copy(session: AsyncSession) -> None:

@@ -7,11 +7,25 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, T
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.db.base import BIG_KEY, Base, UtcDateTime
+from app.core.db.tables.credit_grant import GrantKind
 
-CreditKind = Literal["purchase", "grant", "adjust"]
+CreditKind = Literal["purchase", "grant", "free", "adjust"]
 
 REVENUE = "revenue"
-SOURCES: dict[CreditKind, str] = {"purchase": "purchases", "grant": "grants", "adjust": "adjustments"}
+EXPIRED = "expired"
+SOURCES: dict[CreditKind, str] = {
+    "purchase": "purchases",
+    "grant": "grants",
+    "free": "grants",
+    "adjust": "adjustments",
+}
+GRANT_KINDS: dict[CreditKind, GrantKind] = {
+    "purchase": "purchased",
+    "grant": "promotional",
+    "free": "free",
+    "adjust": "promotional",
+}
+"""What kind of grant each way of adding credits makes: what was not paid for is spent first."""
 
 
 def available_account(account_id: str) -> str:
@@ -29,12 +43,15 @@ class LedgerTransaction(Base):
 
     __tablename__ = "ledger_transaction"
     __table_args__ = (
-        CheckConstraint("kind IN ('reserve', 'settle', 'purchase', 'grant', 'adjust')", name="kind_is_known"),
+        CheckConstraint(
+            "kind IN ('reserve', 'settle', 'purchase', 'grant', 'free', 'adjust', 'expire')", name="kind_is_known"
+        ),
         CheckConstraint(
             "(kind IN ('reserve', 'settle')) = (generation_id IS NOT NULL)", name="generations_reserve_and_settle"
         ),
         UniqueConstraint("generation_id", "kind"),
         UniqueConstraint("kind", "reference"),
+        Index("ix_ledger_transaction_account_id_id", "account_id", "id"),
         Index("ix_ledger_transaction_account_id_created_at", "account_id", "created_at"),
     )
 
@@ -49,11 +66,12 @@ class LedgerTransaction(Base):
 
 
 class LedgerEntry(Base):
-    """One account's part of a transaction; the entries of a transaction sum to zero."""
+    """One account's part of a transaction, from one grant; a grant's entries of a transaction sum to zero."""
 
     __tablename__ = "ledger_entry"
 
     id: Mapped[int] = mapped_column(BIG_KEY, primary_key=True)
     transaction_id: Mapped[int] = mapped_column(ForeignKey("ledger_transaction.id"), index=True)
     ledger_account: Mapped[str] = mapped_column(String(128), index=True)
+    grant_id: Mapped[int] = mapped_column(ForeignKey("credit_grant.id"))
     amount_micro: Mapped[int] = mapped_column(BigInteger)

@@ -1,0 +1,160 @@
+"""Grants: whose credits are spent first, and what ends when. Part of app.core.ledger, which writes the entries.
+
+Credits are burnt in one order: free ones, then promotional ones, then what was paid for; among these the one that expires
+first, then the oldest. Every function works under the account's row, which its caller has updated or locked, so that what it
+reads stays true until the commit.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, case, insert, literal_column, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.db.tables.credit_grant import CreditGrant, GrantKind
+from app.core.db.tables.ledger import LedgerEntry, LedgerTransaction, held_account
+from app.core.errors import InsufficientCredits
+
+KINDS_IN_ORDER: tuple[GrantKind, ...] = ("free", "promotional", "purchased")
+
+_HAS_LEFT = CreditGrant.remaining_micro > literal_column("0")
+"""In the words of the partial indexes: SQLite uses them for nothing else."""
+
+
+class LedgerBroken(Exception):
+    """The stored balances contradict the entries. Nothing is written; somebody has to look."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A part of some credits, and the grant that it comes from."""
+
+    grant_id: int
+    micro: int
+
+
+async def open_grant(
+    session: AsyncSession,
+    account_id: str,
+    kind: GrantKind,
+    amount_micro: int,
+    expires_at: datetime | None,
+    now: datetime,
+) -> Draw:
+    """A new grant, all of it left."""
+    values = {
+        "account_id": account_id,
+        "kind": kind,
+        "amount_micro": amount_micro,
+        "remaining_micro": amount_micro,
+        "expires_at": expires_at,
+        "created_at": now,
+    }
+    grant_id = (await session.scalars(insert(CreditGrant).values(values).returning(CreditGrant.id))).one()
+    return Draw(grant_id, amount_micro)
+
+
+async def draw(session: AsyncSession, account_id: str, micro: int, now: datetime) -> list[Draw]:
+    """Take so many credits out of the account's grants, in their order.
+
+    Raises:
+        InsufficientCredits: less is left that has not expired. The caller gives its transaction up.
+    """
+    found = (await session.execute(_left(account_id, now))).all()
+    left = [Draw(grant_id, remaining) for grant_id, remaining in found]
+    draws = first_of(left, micro)
+    if sum(one.micro for one in draws) < micro:
+        raise InsufficientCredits(
+            "not enough credits for this request",
+            required_micro=micro,
+            available_micro=sum(one.micro for one in left),
+        )
+    for one in draws:
+        await _move(session, one.grant_id, -one.micro)
+    return draws
+
+
+async def put_back(session: AsyncSession, draws: Iterable[Draw]) -> None:
+    """What was drawn and not spent is left again, each part in its own grant."""
+    for one in draws:
+        await _move(session, one.grant_id, one.micro)
+
+
+async def held_by(session: AsyncSession, account_id: str, generation_id: str) -> list[Draw]:
+    """What a generation reserved, in the order in which it was drawn."""
+    query = (
+        select(LedgerEntry.grant_id, LedgerEntry.amount_micro)
+        .join(LedgerTransaction, LedgerTransaction.id == LedgerEntry.transaction_id)
+        .where(LedgerTransaction.generation_id == generation_id, LedgerTransaction.kind == "reserve")
+        .where(LedgerEntry.ledger_account == held_account(account_id))
+        .order_by(LedgerEntry.id)
+    )
+    return [Draw(grant_id, micro) for grant_id, micro in (await session.execute(query)).all()]
+
+
+async def accounts_with_expired(session: AsyncSession, now: datetime, limit: int = 100) -> Sequence[str]:
+    """Accounts that have credits left in a grant whose time is over. A read, so that a quiet service takes no write lock."""
+    query = select(CreditGrant.account_id).where(*_is_over(now)).distinct().order_by(CreditGrant.account_id)
+    return (await session.scalars(query.limit(limit))).all()
+
+
+async def end_expired(session: AsyncSession, account_id: str, now: datetime) -> list[Draw]:
+    """Empty the account's grants whose time is over; what was left in each."""
+    query = select(CreditGrant.id, CreditGrant.remaining_micro).where(
+        CreditGrant.account_id == account_id, *_is_over(now)
+    )
+    ended = [Draw(grant_id, remaining) for grant_id, remaining in (await session.execute(query)).all()]
+    for one in ended:
+        await _move(session, one.grant_id, -one.micro)
+    return ended
+
+
+def first_of(draws: Sequence[Draw], micro: int) -> list[Draw]:
+    """The first so many credits of these, or all of them when they are fewer."""
+    taken: list[Draw] = []
+    for one in draws:
+        part = min(one.micro, micro)
+        if part > 0:
+            taken.append(Draw(one.grant_id, part))
+        micro -= part
+    return taken
+
+
+def last_of(draws: Sequence[Draw], micro: int) -> list[Draw]:
+    """What is left of these after the first so many credits."""
+    kept: list[Draw] = []
+    for one in draws:
+        part = min(one.micro, micro)
+        if part < one.micro:
+            kept.append(Draw(one.grant_id, one.micro - part))
+        micro -= part
+    return kept
+
+
+def in_order() -> tuple[ColumnElement[int] | ColumnElement[bool] | ColumnElement[datetime | None], ...]:
+    """The order in which grants are burnt, for ORDER BY."""
+    rank = case({kind: index for index, kind in enumerate(KINDS_IN_ORDER)}, value=CreditGrant.kind)
+    return rank, CreditGrant.expires_at.is_(None), CreditGrant.expires_at.expression, CreditGrant.id.expression
+
+
+def _left(account_id: str, now: datetime):
+    alive = or_(CreditGrant.expires_at.is_(None), CreditGrant.expires_at > now)
+    query = select(CreditGrant.id, CreditGrant.remaining_micro)
+    return query.where(CreditGrant.account_id == account_id, _HAS_LEFT, alive).order_by(*in_order())
+
+
+def _is_over(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return _HAS_LEFT, CreditGrant.expires_at.is_not(None), CreditGrant.expires_at <= now
+
+
+async def _move(session: AsyncSession, grant_id: int, micro: int) -> None:
+    moving = (
+        update(CreditGrant)
+        .where(CreditGrant.id == grant_id, CreditGrant.remaining_micro + micro >= 0)
+        .values(remaining_micro=CreditGrant.remaining_micro + micro)
+        .returning(CreditGrant.id)
+        .execution_options(synchronize_session=False)
+    )
+    if (await session.scalars(moving)).first() is None:
+        raise LedgerBroken(f"grant {grant_id} does not have the {-micro} micro-credits that were read in it")
