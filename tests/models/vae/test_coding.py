@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from models.checkpoints.autoencoder import load_autoencoder
 from models.errors import NonFiniteImage
 from models.vae.autoencoder import Autoencoder
-from models.vae.autoencoder_flux1 import AutoencoderFlux1Params
+from models.vae.autoencoder_flux1 import AutoencoderFlux1, AutoencoderFlux1Params
 from models.vae.autoencoder_flux2 import AutoencoderFlux2Params
 from models.vae.decoding import decoded
 from models.vae.encoding import encoded
@@ -51,7 +51,14 @@ def test_small_pictures_are_coded_as_the_autoencoder_does(
 
 
 @pytest.mark.parametrize(
-    ("params", "height", "width"), [(HALF_DEPTH, 144, 160), (FULL_DEPTH, 64, 208)], ids=["both axes", "full depth"]
+    ("params", "height", "width"),
+    [
+        (HALF_DEPTH, 144, 160),
+        (FULL_DEPTH, 64, 208),
+        (replace(HALF_DEPTH, block_channels=(4, 8, 8)), 32, 144),
+        (replace(HALF_DEPTH, block_channels=(4, 8)), 16, 144),
+    ],
+    ids=["both axes", "full depth", "three levels", "two levels"],
 )
 def test_with_a_pass_for_every_norm_tiles_equal_the_whole_on_random_weights(
     params: AutoencoderFlux2Params, height: int, width: int
@@ -131,6 +138,7 @@ def overflowing(dtype: torch.dtype) -> Autoencoder:
 
 def test_a_picture_that_overflows_float16_is_decoded_in_float32() -> None:
     network = overflowing(torch.float16)
+    assert isinstance(network, AutoencoderFlux1)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     latent = random_latent(random_network(FLUX1, 0), 16, 24, rows=2)
     latent[0] = -network.params.shift * network.params.scale
