@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -170,7 +170,7 @@ def _opened(path: Path) -> Image.Image:
     try:
         with Image.open(path) as image:
             return upright(image)
-    except (ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UnsupportedInput(f"{path} is no picture that can be read: {error}") from error
 
 

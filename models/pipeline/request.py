@@ -162,6 +162,8 @@ def check_request(spec: ModelSpec, request: DrawRequest) -> None:
         raise UnsupportedInput("mask: a mask needs the image that it belongs to")
     if inputs.margins is not None and inputs.image is None:
         raise UnsupportedInput("margins: there is no image to extend")
+    if request.strength is not None and inputs.image is None:
+        raise UnsupportedInput("strength: there is no image to start from")
     if inputs.image_prompts and spec.image_prompter is None:
         raise UnsupportedInput(f"image_prompt: {spec.name} takes no pictures as prompts")
     length, most = request.max_sequence_length, spec.text.max_sequence_length

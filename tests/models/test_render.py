@@ -8,9 +8,10 @@ from PIL import Image
 
 from models.pipeline.drawing import draw
 from models.pipeline.loading import load_components
-from models.pipeline.request import request_for
+from models.pipeline.request import PictureInputs, request_for
 from models.render import main
-from tests.fixtures.tiny_models import tiny_klein_folder
+from tests.fixtures.tiny_models import tiny_flux1_folder, tiny_klein_folder
+from tests.models.pipeline.parity import mask, picture
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +40,62 @@ def test_the_negative_prompt_and_the_dtype_reach_the_network(folder: Path, tmp_p
     assert drawn("--dtype", "bfloat16") != plain
 
 
+def test_pictures_reach_the_network_in_their_roles(folder: Path, tmp_path: Path) -> None:
+    """References, a mask with one more reference, a strength: as the pipeline draws them; sizes follow the picture."""
+    source, second, cover = picture(96, 64, 1), picture(64, 80, 2), mask(96, 64)
+    for name, image in (("source", source), ("second", second), ("cover", cover)):
+        image.save(tmp_path / f"{name}.png")
+    components = load_components(folder)
+
+    def drawn(*arguments: str) -> np.ndarray:
+        paths = [str(tmp_path / f"{part}.png") if part in ("source", "second", "cover") else part for part in arguments]
+        common = ["--weights", str(folder), "--prompt", "apple", "--steps", "2", "--device", "cpu"]
+        assert main([*common, "--out", str(tmp_path / "x.png"), *paths]) == 0
+        return np.asarray(Image.open(tmp_path / "x.png"))
+
+    def expected(inputs: PictureInputs, strength: float | None = None) -> np.ndarray:
+        request = request_for(
+            components.defaults, "apple", num_steps=2, width=96, height=64, strength=strength, inputs=inputs
+        )
+        return np.asarray(draw(components, request))
+
+    edited = drawn("--image", "source", "--image", "second")
+    assert np.array_equal(edited, expected(PictureInputs(references=(source, second))))
+    painted = drawn("--image", "source", "--mask", "cover", "--image", "second")
+    assert np.array_equal(painted, expected(PictureInputs(image=source, mask=cover, references=(second,))))
+    begun = drawn("--image", "source", "--strength", "0.5")
+    assert np.array_equal(begun, expected(PictureInputs(image=source), strength=0.5))
+
+
+def test_edges_margins_and_depth_are_arguments_of_the_networks_that_take_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture(96, 64, 1).save(tmp_path / "source.png")
+    fill = tiny_flux1_folder(tmp_path / "fill", variant="fill")
+    control = tiny_flux1_folder(tmp_path / "control", variant="control")
+    common = ["--prompt", "p", "--steps", "1", "--device", "cpu", "--out", str(tmp_path / "x.png")]
+    image = ["--image", str(tmp_path / "source.png")]
+
+    def size(*arguments: str) -> tuple[int, int]:
+        assert main([*common, *arguments]) == 0
+        with Image.open(tmp_path / "x.png") as image:
+            return image.size
+
+    assert size("--weights", str(fill), *image, "--margins", "16,0,0,32") == (128, 80)
+    assert size("--weights", str(control), *image, "--edges", "40,120") == (96, 64)
+    assert size("--weights", str(control), "--control", str(tmp_path / "source.png")) == (96, 64)
+    assert main([*common, "--weights", str(fill), *image]) == 1
+    assert "fill fills what a mask covers, and there is none" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--width", "63"], "width 63 is no positive multiple of 16"),
         (["--device", "warp"], "device 'warp' cannot be used"),
         (["--weights", "nowhere"], "nowhere is no folder"),
+        (["--image", "pyproject.toml"], "pyproject.toml is no picture that can be read"),
+        (["--strength", "0.5"], "strength: there is no image to start from"),
     ],
 )
 def test_errors_are_one_line(
@@ -62,6 +113,8 @@ def test_errors_are_one_line(
         (["--seed", "-1"], "is no whole number from 0"),
         (["--steps", "0"], "is no whole number from 1"),
         (["--dtype", "int8"], "invalid choice"),
+        (["--margins", "1,2,3"], "is not 4 whole numbers"),
+        (["--edges", "a,b"], "is not 2 whole numbers"),
         (["--out", "x.tiff"], "ends in none of"),
         (["--out", "no/such/folder/x.png"], "there is no folder"),
     ],

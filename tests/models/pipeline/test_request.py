@@ -55,6 +55,11 @@ def test_text_to_image_is_what_a_network_without_channels_takes() -> None:
                 check_request(spec, request())
 
 
+def test_a_strength_without_a_picture_is_refused() -> None:
+    with pytest.raises(UnsupportedInput, match="strength: there is no image to start from"):
+        check_request(named("flux-dev"), request(strength=0.5))
+
+
 @pytest.mark.parametrize(
     ("name", "inputs", "message"),
     [
