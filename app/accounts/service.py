@@ -20,12 +20,16 @@ from app.core.ids import is_id
 
 @dataclass(frozen=True)
 class Credit:
-    """Credits to add. `reference` is somebody else's name for it (a payment's id): the same one is added once."""
+    """Credits to add. `reference` is somebody else's name for it (a payment's id): the same one is added once.
+
+    What is left of them at `expires_at` is lost.
+    """
 
     kind: CreditKind
     micro: int
     reason: str
     reference: str | None = None
+    expires_at: datetime | None = None
 
 
 async def get_account(session: AsyncSession, account_id: str) -> Account:
@@ -72,19 +76,23 @@ async def add_credits(session: AsyncSession, account_id: str, credit: Credit, ac
         NotFound: no such account.
         Conflict: the reference was added before, for another account or amount.
         InsufficientCredits: an adjustment takes more than there is.
+        InvalidRequest: the credits would have expired before they are there.
     """
+    if credit.expires_at is not None and credit.expires_at <= now:
+        moment = credit.expires_at.isoformat()
+        raise InvalidRequest("credits expire in the future", field="expires_at", value=moment)
     await _hold(session, account_id)
     if credit.reference is not None and await _was_added(session, account_id, credit):
         return False
-    await ledger.credit(
-        session, account_id, credit.micro, credit.kind, credit.reference, actor.name, credit.reason, now
-    )
+    why = (credit.kind, credit.reference, actor.name, credit.reason)
+    await ledger.credit(session, account_id, credit.micro, *why, now, expires_at=credit.expires_at)
     action = Action.CREDITS_ADJUSTED if credit.kind == "adjust" else Action.CREDITS_ADDED
     detail = {
         "kind": credit.kind,
         "credits_micro": credit.micro,
         "reference": credit.reference,
         "reason": credit.reason,
+        "expires_at": None if credit.expires_at is None else credit.expires_at.isoformat(),
     }
     await record(session, actor, action, account_id, now, detail=detail)
     return True

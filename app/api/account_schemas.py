@@ -178,6 +178,8 @@ class CreditCreate(Body):
     credits: Annotated[Decimal, Field(gt=0, le=MOST_CREDITS, decimal_places=6)]
     reference: GivenName
     reason: Reason
+    expires_at: AwareDatetime | None = None
+    """When what is left of them is lost."""
 
 
 class AdjustmentCreate(Body):

@@ -89,7 +89,7 @@ async def add_credits(
     request: Request, parts: Parts, caller: CanAdminister, account_id: str, body: CreditCreate
 ) -> CreditMade:
     """Add a purchase or a grant. Safe to send again: a payment's webhook may."""
-    credit = Credit(body.kind, micro(body.credits), body.reason, body.reference)
+    credit = Credit(body.kind, micro(body.credits), body.reason, body.reference, body.expires_at)
     return await _credited(request, parts, caller, account_id, credit)
 
 

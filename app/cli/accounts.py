@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -86,10 +87,13 @@ def add(
     credit: Annotated[int, typer.Option("--credits", parser=parse_credits, metavar="N", help="How many.")],
     reason: Reason,
     reference: Reference = None,
+    days: Annotated[int | None, typer.Option(help="Days until what is left is lost. Default: never.", min=1)] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Grant credits to an account."""
-    _credited(load_settings(**given(data_dir=data_dir)), account, Credit("grant", credit, reason, reference))
+    expires_at = None if days is None else SystemClock().utc_now() + timedelta(days=days)
+    granted = Credit("grant", credit, reason, reference, expires_at)
+    _credited(load_settings(**given(data_dir=data_dir)), account, granted)
 
 
 @credit.command("adjust")
