@@ -27,7 +27,7 @@ from models.noise import MAX_SEED
 from models.pipeline.components import Components
 from models.pipeline.drawing import draw
 from models.pipeline.image_prompts import ImagePrompter
-from models.pipeline.loading import DTYPES, load_components, load_image_prompter
+from models.pipeline.loading import DTYPES, MemoryPlan, load_components, load_image_prompter
 from models.pipeline.request import DrawRequest, EdgeThresholds, Margins, PictureInputs, request_for
 from models.pipeline.roles import natural_size, with_roles
 
@@ -57,6 +57,7 @@ class Arguments(NamedTuple):
     max_sequence_length: int | None
     dtype: str | None
     device: str
+    query_chunk: int | None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,7 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         device, dtype = _device(arguments.device), DTYPES[arguments.dtype] if arguments.dtype else None
         with _loading(console, arguments):
-            components = load_components(arguments.weights, device, dtype)
+            memory = MemoryPlan(query_chunk=arguments.query_chunk)
+            components = load_components(arguments.weights, device, dtype, memory)
             prompter = load_image_prompter(arguments.redux, device, components.dtype) if arguments.redux else None
         _render(components, prompter, arguments, console)
     except (ModelError, OSError, torch.OutOfMemoryError) as error:
@@ -98,6 +100,7 @@ def parsed(argv: Sequence[str] | None = None) -> Arguments:
     )
     parser.add_argument("--dtype", choices=sorted(DTYPES))
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    parser.add_argument("--query-chunk", type=_whole(1, 1 << 20), help="queries that attend at a time, to save memory")
     return Arguments(**vars(parser.parse_args(argv)))
 
 

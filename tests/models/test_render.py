@@ -1,5 +1,6 @@
 """python -m models.render: a picture in a file, the folder's defaults, and errors that a person can act on."""
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,7 @@ def test_the_negative_prompt_and_the_dtype_reach_the_network(folder: Path, tmp_p
     assert drawn() == plain
     assert drawn("--negative-prompt", "rocket") != plain
     assert drawn("--dtype", "bfloat16") != plain
+    assert Image.open(BytesIO(drawn("--query-chunk", "7"))).size == (64, 64)
 
 
 def test_pictures_reach_the_network_in_their_roles(folder: Path, tmp_path: Path) -> None:
