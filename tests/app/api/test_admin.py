@@ -1,6 +1,7 @@
 """The operators' API: accounts, credits that a payment's webhook may send twice, keys, and the record of all of it."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -8,6 +9,7 @@ import pytest
 
 from app.auth.scopes import Scope
 from app.auth.service import create_key, open_account
+from app.core import ledger
 from tests.fixtures.api import Api, Customer
 
 pytestmark = pytest.mark.anyio
@@ -64,6 +66,20 @@ async def test_a_payment_that_is_told_twice_is_added_once(root: Customer) -> Non
     assert await root.api.breaches() == []
 
 
+async def test_credits_may_expire_but_not_before_they_are_there(root: Customer) -> None:
+    bob, now = await opened(root), root.api.clock.utc_now()
+    grant = {"kind": "grant", "credits": 1, "reference": "promo", "reason": "welcome"}
+    path = f"{ACCOUNTS}/{bob}/credits"
+    late = await ask(root, "POST", path, **grant, expires_at=now.isoformat())
+    assert (late.status_code, late.json()["code"]) == (422, "invalid_request")
+    ends = now + timedelta(days=1)
+    assert (await ask(root, "POST", path, **grant, expires_at=ends.isoformat())).json()["account"]["credits"] == 1
+    async with root.api.parts.database.write() as session:
+        assert await ledger.expire(session, bob, ends) == 1_000_000
+    assert (await ask(root, "GET", f"{ACCOUNTS}/{bob}")).json()["credits"] == 0
+    assert await root.api.breaches() == []
+
+
 async def test_an_adjustment_has_a_reason_and_takes_no_more_than_there_is(root: Customer) -> None:
     bob = await opened(root)
     path = f"{ACCOUNTS}/{bob}/adjustments"
@@ -102,7 +118,7 @@ async def test_all_that_operators_do_is_on_record(root: Customer) -> None:
     ]  # fmt: skip
     assert events[0]["detail"] == {"plan": "standard", "was": "free"}
     assert events[2]["detail"] == {
-        "kind": "grant", "credits_micro": 1_000_000, "reference": "promo", "reason": "welcome",
+        "kind": "grant", "credits_micro": 1_000_000, "reference": "promo", "reason": "welcome", "expires_at": None,
     }  # fmt: skip
     assert {(one["actor"], one["account_id"]) for one in events} == {(f"key:{root.key_id}", bob)}
 
