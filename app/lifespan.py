@@ -24,7 +24,7 @@ from app.core.storage.local import LocalObjectStore
 from app.dependencies import Gateway
 from app.generations.sweeper import Sweeper
 from app.limits.gcra import MemoryBurstStore
-from app.metering.price_book import PRICE_BOOK
+from app.metering.price_book import PriceBook
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -36,13 +36,13 @@ class StartupError(Exception):
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
-def lifespan_of(settings: Settings, clock: Clock) -> Lifespan:
-    """The lifespan of a gateway with these settings."""
+def lifespan_of(settings: Settings, catalog: Catalog, price_book: PriceBook, clock: Clock) -> Lifespan:
+    """The lifespan of a gateway with these settings, that sells these models at these prices."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         async with AsyncExitStack() as stack:
-            await _open(app, settings, clock, stack)
+            await _open(app, settings, catalog, price_book, clock, stack)
             yield
 
     return lifespan
@@ -62,7 +62,9 @@ async def require_current_schema(database: Database) -> None:
         raise StartupError("the database's schema is not this version's; run `darkroom db upgrade` first")
 
 
-async def _open(app: FastAPI, settings: Settings, clock: Clock, stack: AsyncExitStack) -> None:
+async def _open(
+    app: FastAPI, settings: Settings, catalog: Catalog, price_book: PriceBook, clock: Clock, stack: AsyncExitStack
+) -> None:
     database = Database.open(settings.database.url)
     stack.push_async_callback(database.close)
     await require_current_schema(database)
@@ -71,27 +73,23 @@ async def _open(app: FastAPI, settings: Settings, clock: Clock, stack: AsyncExit
     stack.push_async_callback(events.close)
     key_uses, progress = KeyUses(database), ProgressBoard()
     stack.push_async_callback(key_uses.write)
-    parts = _parts(settings, clock, database, events)
-    app.state.gateway, app.state.key_uses, app.state.progress = parts, key_uses, progress
-    app.state.bursts = MemoryBurstStore()
-    await _in_background(stack, _receive(events, progress), Sweeper(parts).run(), key_uses.write_forever())
-    if settings.gateway.metrics_port is not None:
-        server, _ = start_http_server(settings.gateway.metrics_port, settings.gateway.host)
-        stack.callback(server.shutdown)
-
-
-def _parts(settings: Settings, clock: Clock, database: Database, events: EventBus) -> Gateway:
-    return Gateway(
+    parts = Gateway(
         settings=settings,
         secrets=resolve_secrets(settings),
-        catalog=Catalog(aliases=settings.aliases),
-        price_book=PRICE_BOOK,
+        catalog=catalog,
+        price_book=price_book,
         clock=clock,
         started_at=clock.utc_now(),
         database=database,
         store=LocalObjectStore(settings.data_dir / "objects"),
         dispatcher=SqlDispatcher(events),
     )
+    app.state.gateway, app.state.key_uses, app.state.progress = parts, key_uses, progress
+    app.state.bursts = MemoryBurstStore()
+    await _in_background(stack, _receive(events, progress), Sweeper(parts).run(), key_uses.write_forever())
+    if settings.gateway.metrics_port is not None:
+        server, _ = start_http_server(settings.gateway.metrics_port, settings.gateway.host)
+        stack.callback(server.shutdown)
 
 
 async def _in_background(stack: AsyncExitStack, *work: Coroutine[Any, Any, None]) -> None:

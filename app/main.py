@@ -21,6 +21,7 @@ from app.core.logging import configure_logging
 from app.lifespan import check_schema, lifespan_of
 from app.limits.burst import count_read
 from app.limits.headers import LimitHeaders
+from app.metering.price_file import load_price_book
 from app.middleware import AccessLog, BodyLimit, RequestId, RequestMetrics
 
 PLAYGROUND = Path(__file__).parent / "playground"
@@ -45,11 +46,12 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     """A gateway. Nothing is opened before its lifespan begins. Raises ConfigurationError for settings that cannot work."""
     check_proxies(settings)
     catalog, clock = Catalog(aliases=settings.aliases), clock or SystemClock()
+    price_book = load_price_book(settings.prices.file, [row.name for row in catalog.rows])
     app = _Described(
         catalog,
         title="Darkroom",
         summary="Image generation behind Black Forest Labs' API.",
-        lifespan=lifespan_of(settings, clock),
+        lifespan=lifespan_of(settings, catalog, price_book, clock),
         dependencies=[Depends(count_read)],
         docs_url=None,
         redoc_url=None,

@@ -155,6 +155,13 @@ class PlanSettings(Group):
     max_active: int | None = Field(default=None, ge=1)
 
 
+class PriceSettings(Group):
+    """What images cost."""
+
+    file: AbsolutePath | None = None
+    """Prices over the shipped ones, a TOML or JSON file; docs/billing.md says how it is written."""
+
+
 class ResultSettings(Group):
     """How long pictures and their addresses live."""
 
@@ -229,6 +236,7 @@ class Settings(BaseSettings):
     queue: QueueSettings = QueueSettings()
     free: FreeSettings = FreeSettings()
     limits: LimitSettings = LimitSettings()
+    prices: PriceSettings = PriceSettings()
     results: ResultSettings = ResultSettings()
     secrets: SecretSettings = SecretSettings()
     worker: WorkerSettings = WorkerSettings()

@@ -54,7 +54,7 @@ async def submit(parts: Gateway, order: Order) -> Submitted:
 async def _insert(parts: Gateway, work: Work, order: Order) -> Submitted:
     now = parts.clock.utc_now()
     pool = await _pool_of(work, order.spec)
-    list_price = price(order.spec, parts.price_book, input_pixels=order.spec.input_pixels)
+    list_price = price(order.spec, parts.price_book)
     admission = await admit(work, order, list_price, now)
     await _require_room(work, pool, admission.priority)
     cost = replace(list_price, micro=admission.charge_micro)

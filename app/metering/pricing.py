@@ -1,10 +1,16 @@
-"""The price of a generation: a pure function of the request and a price book."""
+"""The price of a generation: a pure function of the request and a price book. Estimate, submit and charge all come from here."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from app.core.ledger import MICRO_PER_CREDIT
 from app.core.spec import GenerationSpec
-from app.metering.price_book import MEBIPIXEL, FirstMegapixel, Flat, PriceBook, Rule
+from app.metering.price_book import PriceBook
+from app.metering.rules import MEBIPIXEL, ByMegapixel, Line, Rule, Size, lines_of, rule_from, rule_values, total_micro
+
+UNBILLED_ROLES = frozenset({"mask"})
+"""A mask only says where: it is not a picture that a network reads."""
 
 
 @dataclass(frozen=True)
@@ -13,33 +19,44 @@ class Price:
 
     micro: int
     version: str
-    inputs: dict[str, int | str]
+    inputs: dict[str, Any]
+    """Rule, what it was given, and the lines that it made of it; JSON."""
+    lines: tuple[Line, ...]
     input_mp: float
-    """Megapixels of the references, to two decimals: for show, never for arithmetic."""
+    """Megapixels of the pictures that were sent, to two decimals: for show, never for arithmetic."""
     output_mp: float
 
 
-def price(spec: GenerationSpec, book: PriceBook, *, input_pixels: int = 0) -> Price:
-    """Price one generation under its public name. A name without a rule is a KeyError: a test holds the book complete."""
+def price(spec: GenerationSpec, book: PriceBook) -> Price:
+    """Price one generation under its public name. A name without a rule is a KeyError: the gateway starts with none."""
     rule = book.rules[spec.model]
-    pixels = spec.width * spec.height
+    size = spec.width, spec.height
+    pictures = [(one.width, one.height) for one in spec.inputs if one.role not in UNBILLED_ROLES]
+    lines = lines_of(rule, size, spec.steps, pictures)
+    inputs = {
+        "model": spec.model,
+        "width": spec.width,
+        "height": spec.height,
+        "steps": spec.steps,
+        "pictures": [list(one) for one in pictures],
+        "rule": rule_values(rule),
+        "lines": [asdict(line) for line in lines],
+    }
     return Price(
-        micro=charge_micro(rule, pixels, input_pixels),
+        micro=total_micro(lines),
         version=book.version,
-        inputs={"model": spec.model, "width": spec.width, "height": spec.height, "input_pixels": input_pixels},
-        input_mp=_shown_megapixels(rule, input_pixels),
-        output_mp=_shown_megapixels(rule, pixels),
+        inputs=inputs,
+        lines=lines,
+        input_mp=_shown_megapixels(rule, pictures),
+        output_mp=_shown_megapixels(rule, [size]),
     )
 
 
-def charge_micro(rule: Rule, pixels: int, input_pixels: int = 0) -> int:
-    """Micro-credits for one image of `pixels` made from references of `input_pixels` in all."""
-    match rule:
-        case Flat():
-            return rule.image_micro
-        case FirstMegapixel():
-            further = _share(rule, max(0, pixels - rule.megapixel), rule.further_micro)
-            return rule.first_micro + further + _share(rule, input_pixels, rule.input_micro)
+def price_again(inputs: dict[str, Any]) -> int:
+    """Micro-credits, worked out from what a generation's row has kept."""
+    pictures = [(width, height) for width, height in inputs["pictures"]]
+    size = inputs["width"], inputs["height"]
+    return total_micro(lines_of(rule_from(inputs["rule"]), size, inputs["steps"], pictures))
 
 
 def credits_number(micro: int) -> float:
@@ -49,21 +66,11 @@ def credits_number(micro: int) -> float:
 
 def credits_text(micro: int) -> str:
     """Credits for a person: no zeros that say nothing."""
-    whole, fraction = divmod(micro, MICRO_PER_CREDIT)
-    return f"{whole}.{fraction:06}".rstrip("0").rstrip(".") + " credits"
+    sign = "-" if micro < 0 else ""
+    whole, fraction = divmod(abs(micro), MICRO_PER_CREDIT)
+    return sign + f"{whole}.{fraction:06}".rstrip("0").rstrip(".") + " credits"
 
 
-def _share(rule: FirstMegapixel, pixels: int, micro: int) -> int:
-    """Price of these pixels at `micro` a megapixel, in whole megapixels or rounded up to the next micro-credit."""
-    if rule.rounding == "ceil":
-        return _ceil_div(pixels, rule.megapixel) * micro
-    return _ceil_div(pixels * micro, rule.megapixel)
-
-
-def _shown_megapixels(rule: Rule, pixels: int) -> float:
-    megapixel = rule.megapixel if isinstance(rule, FirstMegapixel) else MEBIPIXEL
-    return round(pixels / megapixel, 2)
-
-
-def _ceil_div(number: int, divisor: int) -> int:
-    return -(-number // divisor)
+def _shown_megapixels(rule: Rule, sizes: Sequence[Size]) -> float:
+    megapixel = rule.megapixel if isinstance(rule, ByMegapixel) else MEBIPIXEL
+    return round(sum(width * height for width, height in sizes) / megapixel, 2)

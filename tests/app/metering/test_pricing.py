@@ -1,63 +1,56 @@
-"""Prices: whole micro-credits, monotone, BFL's own numbers."""
+"""The price of a request, what it shows of itself, and the same price again from what its row keeps."""
+
+import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from app.metering.price_book import MEBIPIXEL, PRICE_BOOK, FirstMegapixel, Flat, Rule
-from app.metering.pricing import charge_micro, credits_number
-
-micros = st.integers(0, 10**9)
-pixels = st.integers(1, 1 << 26)
-rules = st.one_of(
-    st.builds(Flat, micros),
-    st.builds(
-        FirstMegapixel, micros, micros, micros, st.sampled_from(["ceil", "exact"]), st.sampled_from([MEBIPIXEL, 10**6])
-    ),
-)
+from app.core.spec import GenerationSpec, InputImage, Role
+from app.metering.price_book import PRICE_BOOK
+from app.metering.pricing import credits_number, credits_text, price, price_again
+from tests.fixtures.accounts import nano_spec
 
 
-@given(rules, pixels, pixels, pixels, pixels)
-def test_more_pixels_never_cost_less(rule: Rule, out_a: int, out_b: int, in_a: int, in_b: int) -> None:
-    small = charge_micro(rule, min(out_a, out_b), min(in_a, in_b))
-    large = charge_micro(rule, max(out_a, out_b), max(in_a, in_b))
-    assert 0 <= small <= large
-    assert isinstance(large, int)
+def picture(role: Role, width: int, height: int) -> InputImage:
+    return InputImage(
+        role=role, key="inputs/00/a", sha256="0" * 64, content_type="image/png", width=width, height=height
+    )
 
 
-@given(micros, micros, pixels)
-def test_exact_rounding_never_exceeds_whole_megapixels_and_meets_them_at_each(first: int, more: int, size: int) -> None:
-    exact = FirstMegapixel(first, more, more, rounding="exact")
-    ceil = FirstMegapixel(first, more, more, rounding="ceil")
-    assert charge_micro(exact, size) <= charge_micro(ceil, size)
-    whole = -(-size // MEBIPIXEL) * MEBIPIXEL
-    assert charge_micro(exact, whole) == charge_micro(ceil, whole) == charge_micro(ceil, size)
+def spec(model: str = "flux-2-pro", *inputs: InputImage, **values: int) -> GenerationSpec:
+    return nano_spec().model_copy(update={"model": model, "inputs": inputs, "width": 1024, "height": 1024, **values})
+
+
+def test_lines_add_up_and_megapixels_are_shown() -> None:
+    found = price(spec("flux-2-pro", picture("reference", 512, 512), width=2048), PRICE_BOOK)
+    assert [(line.item, line.quantity, line.micro) for line in found.lines] == [
+        ("first_megapixel", 1, 3_000_000),
+        ("further_megapixels", 1, 1_500_000),
+        ("input_megapixels", 1, 1_500_000),
+    ]
+    assert (found.micro, found.input_mp, found.output_mp) == (6_000_000, 0.25, 2.0)
+    assert found.version == PRICE_BOOK.version
+
+
+def test_a_mask_costs_nothing_and_a_picture_to_change_does() -> None:
+    image, mask = picture("image", 1024, 1024), picture("mask", 1024, 1024)
+    assert price(spec("flux-2-pro", image, mask), PRICE_BOOK) == price(spec("flux-2-pro", image), PRICE_BOOK)
+    assert price(spec("flux-2-pro", image), PRICE_BOOK).micro == 4_500_000
+
+
+@pytest.mark.parametrize("name", sorted(PRICE_BOOK.rules))
+def test_a_price_is_worked_out_again_from_json_alone(name: str) -> None:
+    found = price(spec(name, picture("reference", 1920, 1080), steps=50), PRICE_BOOK)
+    assert price_again(json.loads(json.dumps(found.inputs))) == found.micro > 0
 
 
 @pytest.mark.parametrize(
-    ("name", "width", "height", "credits"),
+    ("micro", "number", "text"),
     [
-        ("flux-2-pro", 256, 256, 3.0),
-        ("flux-2-max", 256, 256, 7.0),
-        ("flux-2-pro", 1024, 1024, 3.0),
-        ("flux-2-pro", 1024, 1040, 4.5),
-        ("flux-2-pro", 2048, 2048, 7.5),
-        ("flux-2-klein-4b", 1024, 1024, 1.4),
-        ("flux-2-klein-4b", 2048, 1024, 1.5),
-        ("flux-2-klein-9b", 2048, 2048, 2.1),
-        ("flux-nano", 128, 128, 0.1),
+        (1_400_000, 1.4, "1.4 credits"),
+        (1, 1e-6, "0.000001 credits"),
+        (-500_000, -0.5, "-0.5 credits"),
+        (0, 0, "0 credits"),
     ],
 )
-def test_the_book_holds_the_published_prices(name: str, width: int, height: int, credits: float) -> None:
-    assert credits_number(charge_micro(PRICE_BOOK.rules[name], width * height)) == credits
-
-
-def test_nothing_is_free() -> None:
-    assert all(charge_micro(rule, 64 * 64) > 0 for rule in PRICE_BOOK.rules.values())
-
-
-@pytest.mark.parametrize("name", ["flux-2-pro", "flux-2-max", "flux-2-klein-4b"])
-def test_a_reference_costs_at_least_one_megapixel(name: str) -> None:
-    rule = PRICE_BOOK.rules[name]
-    assert isinstance(rule, FirstMegapixel)
-    assert charge_micro(rule, MEBIPIXEL, 100) - charge_micro(rule, MEBIPIXEL) == rule.input_micro
+def test_credits_are_shown_without_zeros_that_say_nothing(micro: int, number: float, text: str) -> None:
+    assert (credits_number(micro), credits_text(micro)) == (number, text)
