@@ -28,7 +28,7 @@ _BASE_GUIDANCE = GuidanceLimits(default=4.0, min=1.0, max=20.0)
 _BFL_FILL_GUIDANCE = GuidanceLimits(default=60.0, min=1.5, max=100.0)
 _BFL_CONTROL_GUIDANCE = GuidanceLimits(default=30.0, min=1.0, max=100.0)
 
-_FLUX2 = Takes({"reference": 8, "image": 1, "mask": 1}, margins=True, min_side=64)
+_FLUX2 = Takes({"reference": 8, "image": 1, "mask": 1}, margins=True, min_side=64, max_reference_ratio=8)
 _FLUX2_BASE = replace(_FLUX2, negative_prompt="guidance")
 _FLUX1 = Takes({"image": 1, "image_prompt": 1}, negative_prompt="true_cfg", image_prompter=_REDUX)
 _BFL_FLUX1_TAKES = Takes({"image_prompt": 1}, image_prompter=_REDUX)
@@ -101,7 +101,7 @@ _CANNY_DEV = replace(
 
 CATALOG: tuple[CatalogRow, ...] = (
     replace(
-        _KLEIN, name="flux-nano", body="klein-dials", network="flux-nano", size=_NANO, takes=replace(_FLUX2_BASE, min_side=16),
+        _KLEIN, name="flux-nano", body="klein-dials", network="flux-nano", size=_NANO, takes=_FLUX2_BASE,
         steps=StepLimits(default=16, min=1, max=50), guidance=GuidanceLimits(default=3.0, min=1.0, max=20.0),
     ),
     _KLEIN,

@@ -1,5 +1,6 @@
 """What the catalogue says of one public name, as values: nothing that serves a request asks for a variant's name."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -72,6 +73,7 @@ class Takes:
         image_prompter: name of the network that reads "image_prompt" for it.
         instead: what to send where a role is refused, in words for the caller.
         min_side: of a picture, in pixels.
+        max_reference_ratio: of the longer side of a "reference" to the shorter.
     """
 
     pictures: Mapping[Role, int] = field(default_factory=dict[Role, int])
@@ -81,6 +83,7 @@ class Takes:
     image_prompter: str | None = None
     instead: Mapping[Role, str] = field(default_factory=dict[Role, str])
     min_side: int = 16
+    max_reference_ratio: float = math.inf
 
 
 @dataclass(frozen=True)

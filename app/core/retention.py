@@ -1,4 +1,4 @@
-"""Tasks whose time is over: their pictures are deleted and their rows emptied; the ledger keeps its history."""
+"""Tasks whose time is over: their pictures, sent and made, are deleted and their rows emptied; the ledger keeps its history."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.db.tables.generation import Generation
 from app.core.db.tables.task import Task
 from app.core.ids import result_key
+from app.core.inputs.kept import input_keys
 from app.core.spec import OUTPUT_FORMATS
 from app.core.states import ACTIVE_STATES
 
@@ -18,7 +19,7 @@ EMPTY_SPEC = "{}"
 
 @dataclass(frozen=True)
 class ExpiredTask:
-    """A task to forget, and every object that any attempt of it may have left."""
+    """A task to forget, and every object that any attempt of it may have left, or that its caller sent."""
 
     task_id: str
     object_keys: tuple[str, ...]
@@ -34,10 +35,12 @@ async def expired_tasks(session: AsyncSession, now: datetime, limit: int = 100) 
         .limit(limit)
     )
     task_ids = (await session.scalars(due)).all()
-    query = select(Generation.task_id, Generation.id, Generation.attempt).where(Generation.task_id.in_(task_ids))
+    query = select(Generation.task_id, Generation.id, Generation.attempt, Generation.spec).where(
+        Generation.task_id.in_(task_ids)
+    )
     keys: dict[str, list[str]] = {task_id: [] for task_id in task_ids}
-    for task_id, generation_id, num_attempts in (await session.execute(query)).all():
-        keys[task_id] += _possible_keys(generation_id, num_attempts)
+    for task_id, generation_id, num_attempts, spec in (await session.execute(query)).all():
+        keys[task_id] += [*_possible_keys(generation_id, num_attempts), *input_keys(spec)]
     return [ExpiredTask(task_id, tuple(found)) for task_id, found in keys.items()]
 
 

@@ -1,9 +1,10 @@
 """Pictures in the object store: there before their task is, and gone when it was not made or is over."""
 
-import json
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+
+from pydantic import BaseModel, ValidationError
 
 from app.core.ids import new_id
 from app.core.inputs.picture import Picture
@@ -59,5 +60,18 @@ async def remove(store: ObjectStore, keys: Iterable[str]) -> None:
 
 
 def input_keys(spec_json: str) -> list[str]:
-    """Where the pictures of a stored spec lie, also of one whose version this process cannot read."""
-    return [image["key"] for image in json.loads(spec_json).get("inputs", [])]
+    """Where the pictures of a stored spec lie, also of one whose version this process cannot read; none of one that is damaged."""
+    try:
+        return [image.key for image in _Keys.model_validate_json(spec_json).inputs]
+    except ValidationError:
+        return []
+
+
+class _Key(BaseModel):
+    key: str
+
+
+class _Keys(BaseModel):
+    """What every version of the spec has in common."""
+
+    inputs: tuple[_Key, ...] = ()

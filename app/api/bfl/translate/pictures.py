@@ -31,9 +31,10 @@ async def read_pictures(body: Inputs, model: Resolved) -> tuple[Sent, ...]:
     fields = _without_unused_source(_with_masked_image(_filled(body)))
     _check_taken(fields, model)
     _check_needed(body, fields, model)
-    min_side = model.row.takes.min_side
+    min_side = max(model.row.takes.min_side, model.runs.takes.min_side)
     pictures = [await asyncio.to_thread(read_picture, one.name, one.text, min_side) for one in fields]
     read = tuple(sent(one.name, one.role, picture) for one, picture in zip(fields, pictures, strict=True))
+    _check_references(read, model.runs.takes.max_reference_ratio)
     _check_mask(read)
     return read
 
@@ -102,6 +103,14 @@ def _missing(body: Inputs, row: CatalogRow) -> InvalidRequest:
         return InvalidRequest(message, field="body")
     text = " or ".join(name for name in fields if row.takes.pictures.get(body.pictures()[name]))
     return InvalidRequest(f"{row.name} draws from a picture: send {text}", field=fields[0], limit="a picture")
+
+
+def _check_references(pictures: Sequence[Sent], max_ratio: float) -> None:
+    for one in pictures_for(pictures, "reference"):
+        width, height = one.picture.size
+        if max(width, height) > max_ratio * min(width, height):
+            message = f"{one.field}: the longer side may be {max_ratio:g} times the shorter"
+            raise InvalidRequest(message, field=one.field, value=f"{width}x{height}", limit=f"{max_ratio:g}:1")
 
 
 def _check_mask(pictures: Sequence[Sent]) -> None:

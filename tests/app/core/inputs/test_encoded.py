@@ -1,0 +1,55 @@
+"""Text into bytes: base64 and data URIs of it, and nothing else."""
+
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.core.errors import InvalidRequest
+from app.core.inputs.encoded import MAX_BYTES, decoded
+
+
+@given(st.binary(min_size=1), st.sampled_from(["", "\n", " ", "\r\n", "\t"]))
+def test_any_bytes_come_back_however_the_lines_are_broken(data: bytes, line_break: str) -> None:
+    text = base64.b64encode(data).decode()
+    broken = line_break.join(text[start : start + 5] for start in range(0, len(text), 5))
+    assert decoded("image", broken) == data
+    assert decoded("image", f"data:image/png;base64,{broken}") == data
+    assert decoded("image", f"DATA:image/svg+xml; charset=utf-8;BASE64,{broken}") == data
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "there is no picture"),
+        (" \n", "there is no picture"),
+        ("data:image/png;base64,", "there is no picture"),
+        ("a", "not base64"),
+        ("aGk", "not base64"),
+        ("aGk=aGk=", "not base64"),
+        ("aGk=====", "not base64"),
+        ("aG_k", "not base64"),
+        ("hällo===", "not base64"),
+        ("\0\0\0\0", "not base64"),
+        ("data:image/png,abcd", "must be of base64"),
+        ("data:;base32,abcd", "must be of base64"),
+        ("https://example.com/cat.png", "does not fetch"),
+        ("HTTP://127.0.0.1/", "does not fetch"),
+        ("file:///etc/passwd", "does not fetch"),
+    ],
+)
+def test_anything_else_is_refused_with_the_fields_name(text: str, why: str) -> None:
+    with pytest.raises(InvalidRequest, match=why) as caught:
+        decoded("input_image_2", text)
+    assert caught.value.field == "input_image_2"
+    assert "input_image_2" in caught.value.message
+
+
+def test_twenty_megabytes_are_the_most_that_a_picture_may_have() -> None:
+    data = bytes(MAX_BYTES)
+    text = base64.b64encode(data).decode()
+    assert len(decoded("image", text)) == MAX_BYTES
+    for too_long in (base64.b64encode(data + b"\0").decode(), text * 2):
+        with pytest.raises(InvalidRequest, match="20 MB"):
+            decoded("image", too_long)
