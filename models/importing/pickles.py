@@ -46,7 +46,7 @@ UNREADABLE = (
     zipfile.BadZipFile,
 )
 """What torch.load raises on files that are damaged or made up: its parser checks little before it uses it."""
-FORBIDDEN = re.compile(r"(?:GLOBAL|global:?) ([\w.]+)")
+FORBIDDEN = re.compile(r"GLOBAL ([\w.]+)")
 
 
 def converted(path: Path, out: Path) -> None:

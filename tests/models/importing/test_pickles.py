@@ -62,7 +62,11 @@ def test_a_payload_is_refused_by_name_and_never_run(tmp_path: Path, zipped: bool
         read_pickle(path)
     assert time.perf_counter() - started < 1
     assert not mark.exists()
-    with pytest.raises(UnsafeFormat, match=r"x\.bin is refused: it wants to call posix\.system"):
+
+
+def test_a_refusal_is_handed_on_from_the_process_that_reads(tmp_path: Path) -> None:
+    path = saved(tmp_path / "x.bin", {"evil": Payload(tmp_path / "executed")})
+    with pytest.raises(UnsafeFormat, match=r"^/.*x\.bin is refused: it wants to call posix\.system"):
         converted(path, tmp_path / "x.safetensors")
     assert {item.name for item in tmp_path.iterdir()} == {"x.bin"}
 

@@ -1,0 +1,173 @@
+"""A folder in Diffusers' layout, put together from wherever its components are, checked whole, and published in one step."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+
+from models.checkpoints.config import read_object, write_object
+from models.checkpoints.folder import GENERATION, INDEX, REDUX_PIPELINE, is_image_prompter, read_folder
+from models.checkpoints.provenance import PROVENANCE, fingerprint, record_of, write_provenance
+from models.errors import ShapeMismatch
+from models.flow.flux1 import Flux1Params
+from models.flow.flux2 import Flux2Params
+from models.importing.components import Workplace, bring
+from models.importing.errors import ImportRefused
+from models.importing.hub import SCHEME, fetched
+from models.importing.index import is_named, write_index
+from models.importing.progress import Stages
+from models.importing.request import OPTIONS, Request, Target, target_of
+from models.importing.schedulers import published_schedule
+from models.importing.sources import Origin, local, refuse_escapes
+from models.importing.staging import published, refuse_occupied, settled, staged
+from models.pipeline.loading import load_components, load_image_prompter
+
+NOTICES = ("LICENSE*", "LICENCE*", "NOTICE*")
+MAX_NOTICE_BYTES = 2**20
+SCHEDULER = "scheduler"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Where each component comes from, the folder that the source itself is, and the one that gives what it lacks."""
+
+    components: Mapping[str, Path]
+    whole: Path | None
+    base: Path | None
+
+    @property
+    def beside(self) -> Path | None:
+        """The folder whose small files (defaults, notices) go with the result."""
+        return self.whole or self.base
+
+
+def import_weights(request: Request, stages: Stages) -> Path:
+    """Do what a request says.
+
+    Returns:
+        The folder that was made.
+
+    Raises:
+        ModelError: it cannot be done; nothing is left behind.
+        OSError: a file cannot be read or written.
+    """
+    target, place = target_of(request), request.into / request.name
+    refuse_occupied(place, replace=request.replace)
+    origin = _located(request, target, stages)
+    parts = _parts(request, target, origin)
+    with staged(request.into, request.name) as folder:
+        _assemble(target, parts, Workplace(folder, folder.parent / "scratch", stages.begin))
+        stages.begin("checking every name and shape", None)
+        _check(folder, target, request)
+        stages.begin("hashing", sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
+        _record(folder, request, origin)
+        published(folder, place, replace=request.replace)
+    return place
+
+
+def _located(request: Request, target: Target, stages: Stages) -> Origin:
+    if request.source.startswith(SCHEME):
+        return fetched(request.source, target.components.keys() - request.swaps.keys(), request.hub, stages)
+    return local(request.source)
+
+
+def _parts(request: Request, target: Target, origin: Origin) -> Parts:
+    if unknown := sorted(request.swaps.keys() - target.components.keys()):
+        raise ImportRefused(f"{request.name} has no {', '.join(unknown)}")
+    whole = origin.path if (origin.path / INDEX).is_file() else None
+    found = {} if request.base is None else _of_base(request.base, target)
+    found |= {target.denoiser: origin.path} if whole is None else _inside(whole, target)
+    found |= {name: _component_of(path, name) for name, path in request.swaps.items()}
+    if missing := sorted(target.components.keys() - found.keys() - {SCHEDULER}):
+        ways = ", ".join(f"{name} ({OPTIONS[name]} DIR)" if name in OPTIONS else name for name in missing)
+        raise ImportRefused(
+            f"{request.source} lacks components of {request.name}: {ways}; "
+            "or give --base with an installed folder that has them"
+        )
+    return Parts(found, whole, request.base)
+
+
+def _inside(folder: Path, target: Target) -> dict[str, Path]:
+    """The components that a pipeline's folder has."""
+    index = read_object(folder / INDEX)
+    refuse_escapes(folder, target.components)
+    return {name: folder / name for name in target.components if is_named(index, name) and (folder / name).is_dir()}
+
+
+def _of_base(base: Path, target: Target) -> dict[str, Path]:
+    """What an installed folder gives: its schedule only to a network that is guided as its own is."""
+    if not (base / INDEX).is_file():
+        raise ImportRefused(f"{base} is no installed folder: it has no {INDEX}")
+    found = _inside(base, target)
+    if target.spec is not None and read_folder(base).spec.is_distilled != target.spec.is_distilled:
+        found.pop(SCHEDULER, None)
+    return found
+
+
+def _component_of(path: Path, name: str) -> Path:
+    """A swapped component: given as itself, or as the pipeline's folder that has it."""
+    if not path.exists():
+        raise ImportRefused(f"{path} is not there")
+    return path / name if (path / INDEX).is_file() else path
+
+
+def _assemble(target: Target, parts: Parts, place: Workplace) -> None:
+    for name, source in parts.components.items():
+        pattern = parts.beside / name if parts.beside is not None else None
+        bring(name, source, place, pattern if pattern is not None and pattern.is_dir() else None)
+    if SCHEDULER not in parts.components and target.spec is not None:
+        write_object(place.folder / SCHEDULER / "scheduler_config.json", published_schedule(target.spec))
+    write_index(place.folder, target, parts.whole)
+    if parts.beside is not None:
+        _bring_notes(parts.beside, place.folder)
+
+
+def _bring_notes(source: Path, target: Path) -> None:
+    """Defaults and the texts that must stay with the weights."""
+    notices = [path for pattern in NOTICES for path in source.glob(pattern)]
+    for path in (source / GENERATION, *sorted(notices)):
+        if path.is_file() and path.stat().st_size <= MAX_NOTICE_BYTES:
+            (target / path.name).write_bytes(path.read_bytes())
+
+
+def _check(folder: Path, target: Target, request: Request) -> None:
+    """Build every network of the folder without memory, and account for each name and shape, as loading it for use does."""
+    # Nobody asks for the revision of a folder that is only checked: its files need not be hashed for it.
+    unread = {name: record_of(folder / name, "") for name in _files(folder)}
+    write_provenance(folder, unread, {"like": request.like})
+    if target.spec is None:
+        if not is_image_prompter(folder):
+            raise ImportRefused(f"{request.source} is no {REDUX_PIPELINE}")
+        load_image_prompter(folder, "meta")
+        return
+    params = load_components(folder, "meta").transformer.params
+    published_params = target.spec.params if target.has_published_sizes else None
+    if published_params is not None and params != published_params:
+        raise ShapeMismatch(request.source, f"this is not {request.name}", _differences(params, published_params))
+
+
+def _differences(params: object, wanted: Flux1Params | Flux2Params) -> list[str]:
+    names = [field.name for field in fields(wanted) if getattr(params, field.name, None) != getattr(wanted, field.name)]
+    return [f"{name} is {getattr(params, name, None)}, not {getattr(wanted, name)}" for name in names]
+
+
+def _record(folder: Path, request: Request, origin: Origin) -> None:
+    (folder / PROVENANCE).unlink()
+    records = settled(folder, origin.sha256)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    facts: dict[str, object] = {
+        "name": request.name,
+        "like": request.like,
+        "source": request.source,
+        "revision": origin.revision,
+        "base": None if request.base is None else str(request.base),
+        "swaps": {name: str(path) for name, path in request.swaps.items()},
+        "licence": {"name": request.licence, "accepted_at": now if request.is_accepted else None},
+        "imported_at": now,
+    }
+    write_provenance(folder, records, facts)
+    write_provenance(folder, records, facts | {"fingerprint": fingerprint(folder)})
+
+
+def _files(folder: Path) -> list[str]:
+    return [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]

@@ -1,0 +1,11 @@
+"""Why an import was not begun, or came to nothing. What is wrong with files is in models.errors."""
+
+from models.errors import ModelError
+
+
+class ImportRefused(ModelError):
+    """What was asked for cannot be done; the message says why and, where it can, how else."""
+
+
+class HubError(ModelError):
+    """The hub did not give what was asked for."""
