@@ -1,6 +1,7 @@
 """Text into bytes: base64 and data URIs of it, and nothing else."""
 
 import base64
+import random
 
 import pytest
 from hypothesis import given
@@ -46,10 +47,19 @@ def test_anything_else_is_refused_with_the_fields_name(text: str, why: str) -> N
     assert "input_image_2" in caught.value.message
 
 
+@pytest.mark.parametrize("num_chars", [1 << 18, 1 << 19])
+def test_padding_is_refused_before_the_end_wherever_the_text_is_cut(num_chars: int) -> None:
+    text = base64.b64encode(bytes(num_chars // 4 * 3 - 1)).decode()
+    assert (len(text), text[-1]) == (num_chars, "=")
+    assert decoded("image", text + "\n") == bytes(num_chars // 4 * 3 - 1)
+    with pytest.raises(InvalidRequest, match="not base64"):
+        decoded("image", text + "aGk=")
+
+
 def test_twenty_megabytes_are_the_most_that_a_picture_may_have() -> None:
-    data = bytes(MAX_BYTES)
+    data = random.Random(1).randbytes(MAX_BYTES)
     text = base64.b64encode(data).decode()
-    assert len(decoded("image", text)) == MAX_BYTES
+    assert decoded("image", text) == decoded("image", base64.encodebytes(data).decode()) == data
     for too_long in (base64.b64encode(data + b"\0").decode(), text * 2):
         with pytest.raises(InvalidRequest, match="20 MB"):
             decoded("image", too_long)
