@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -29,6 +30,8 @@ from models.vae.autoencoder_flux2 import AutoencoderFlux2
 from models.vae.precision import autoencoder_dtype
 from models.vae.tiling import Tiling
 from models.vision.siglip import SiglipPreprocessor
+
+Kind = TypeVar("Kind", AutoencoderFlux1, AutoencoderFlux2)
 
 WHOLE_UNLESS_LARGE = Tiling()
 
@@ -95,8 +98,7 @@ def load_image_prompter(
 
 def _flux1(folder: Folder, device: torch.device, dtype: torch.dtype, memory: MemoryPlan) -> Flux1Components:
     path = folder.path
-    autoencoder = load_autoencoder(path / "vae", device, autoencoder_dtype(dtype))
-    assert isinstance(autoencoder, AutoencoderFlux1)
+    autoencoder = _autoencoder(path / "vae", AutoencoderFlux1, device, dtype)
     components = Flux1Components(
         spec=folder.spec,
         transformer=load_flux1(path / "transformer", device, dtype),
@@ -115,6 +117,15 @@ def _flux1(folder: Folder, device: torch.device, dtype: torch.dtype, memory: Mem
     )
     _check_flux1(folder, components)
     return components
+
+
+def _autoencoder(folder: Path, kind: type[Kind], device: torch.device, dtype: torch.dtype) -> Kind:
+    autoencoder = load_autoencoder(folder, device, autoencoder_dtype(dtype))
+    if not isinstance(autoencoder, kind):
+        raise MalformedConfig(
+            f"{folder} holds an {type(autoencoder).__name__}; the transformer needs an {kind.__name__}"
+        )
+    return autoencoder
 
 
 def _check_flux1(folder: Folder, components: Flux1Components) -> None:
@@ -141,8 +152,7 @@ def _check_flux1(folder: Folder, components: Flux1Components) -> None:
 
 def _flux2(folder: Folder, device: torch.device, dtype: torch.dtype, memory: MemoryPlan) -> Flux2Components:
     path, out_layers = folder.path, folder.defaults.text_encoder_out_layers
-    autoencoder = load_autoencoder(path / "vae", device, autoencoder_dtype(dtype))
-    assert isinstance(autoencoder, AutoencoderFlux2)
+    autoencoder = _autoencoder(path / "vae", AutoencoderFlux2, device, dtype)
     is_mistral = folder.spec.text.encoder == "mistral3"
     load_text, tokenizer = (load_mistral3, MistralChatTokenizer) if is_mistral else (load_text_encoder, ChatTokenizer)
     components = Flux2Components(

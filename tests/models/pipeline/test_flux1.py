@@ -1,5 +1,6 @@
 """FLUX.1 [dev] and [schnell] against Diffusers' FluxPipeline, FluxImg2ImgPipeline and FluxInpaintPipeline on the same random folder."""
 
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,13 @@ from diffusers.pipelines.flux.pipeline_flux_inpaint import FluxInpaintPipeline
 
 from models.checkpoints.files import write_tensors
 from models.checkpoints.single_file import load_single_file
-from models.errors import UnsupportedInput
+from models.errors import MalformedConfig, UnsupportedInput
 from models.flow.flux1 import Flux1
 from models.pipeline.components import Components
 from models.pipeline.flux1 import Flux1Components
 from models.pipeline.loading import load_components
 from models.pipeline.request import PictureInputs
-from tests.fixtures.tiny_models import Oracle, tiny_flux1_folder
+from tests.fixtures.tiny_models import Oracle, tiny_flux1_folder, tiny_klein_folder
 from tests.models.pipeline.parity import (
     OTHER_PROMPT,
     PROMPT,
@@ -236,3 +237,11 @@ def test_the_same_weights_under_bfls_names_draw_the_same_picture(dev: Pair, tmp_
     assert isinstance(transformer, Flux1)
     from_file = Pair(dev.oracle, replace(dev.ours, transformer=transformer))
     assert largest(from_file.drawn(Case()), dev.drawn(Case())) == 0
+
+
+def test_an_autoencoder_of_another_family_is_refused(folders: dict[str, Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(folders["dev"], tmp_path / "mixed")
+    shutil.rmtree(folder / "vae")
+    shutil.copytree(tiny_klein_folder(tmp_path / "klein") / "vae", folder / "vae")
+    with pytest.raises(MalformedConfig, match="holds an AutoencoderFlux2; the transformer needs an AutoencoderFlux1"):
+        load_components(folder)
