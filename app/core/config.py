@@ -169,6 +169,8 @@ class ResultSettings(Group):
     """Seconds that a signed result address works, above 0."""
     retention_s: float = Field(default=86400.0, gt=0)
     """Seconds from submit until a task and its pictures are deleted, above 0."""
+    idempotency_s: float = Field(default=86400.0, gt=0)
+    """Seconds from submit for which its Idempotency-Key is remembered, above 0."""
 
 
 class SecretSettings(Group):

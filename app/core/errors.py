@@ -2,7 +2,7 @@
 
 ServiceError
 ├── NotAuthenticated 403, NotPermitted 403, NotFound 404, Conflict 409
-├── InvalidRequest 422, PayloadTooLarge 413
+├── InvalidRequest 422, IdempotencyMismatch 422, PayloadTooLarge 413
 ├── InsufficientCredits 402, SpendingLimitReached 402
 ├── TooManyActive 429, QuotaUsedUp 429, RateLimited 429
 └── Unavailable 503: ModelUnavailable, QueueFull
@@ -86,6 +86,13 @@ class InvalidRequest(ServiceError):
     """The payload cannot mean a generation."""
 
     code = "invalid_request"
+    status = HTTPStatus(422)
+
+
+class IdempotencyMismatch(ServiceError):
+    """The Idempotency-Key was sent before, with another body."""
+
+    code = "idempotency_mismatch"
     status = HTTPStatus(422)
 
 

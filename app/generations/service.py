@@ -1,6 +1,9 @@
-"""Submit: price, admit, look at the queue, reserve, insert, in one transaction; then ring. Whoever calls this answers after it."""
+"""Submit: look for an earlier answer, price, admit, look at the queue, reserve, insert, in one transaction; then ring.
 
-from collections.abc import Sequence
+Whoever calls this answers after it.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,8 +17,9 @@ from app.core.metrics import GENERATIONS_SUBMITTED
 from app.core.spec import GenerationSpec
 from app.core.states import GenerationState
 from app.dependencies import Gateway, Work
-from app.generations import repository
+from app.generations import idempotency, repository
 from app.generations.expected import expected_s
+from app.generations.idempotency import Answer, Retryable
 from app.metering.pricing import Price, credits_text, price
 from app.quota.admission import Admission, admit
 
@@ -32,6 +36,8 @@ class Order:
     request: dict[str, Any]
     key_id: str | None = None
     """The key that sent it; None for a caller without one."""
+    retryable: Retryable | None = None
+    """How to recognise the request when it is sent again; None: each time is the first."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +49,36 @@ class Submitted:
     price: Price
 
 
-async def submit(parts: Gateway, order: Order) -> Submitted:
-    """Queue one image. Raises ModelUnavailable, QueueFull, InsufficientCredits or what `admit` raises; then nothing has happened."""
-    async with parts.work() as work:
-        submitted = await _insert(parts, work, order)
-    GENERATIONS_SUBMITTED.labels(order.spec.model).inc()
-    return submitted
+Respond = Callable[[Submitted], Answer]
+"""A dialect's answer to a submit: pure, and asked before the commit, so that it is kept with the task that it names."""
 
 
-async def _insert(parts: Gateway, work: Work, order: Order) -> Submitted:
+async def submit(parts: Gateway, order: Order, respond: Respond) -> Answer:
+    """Queue one image, or answer again what the same request was answered before.
+
+    Raises ModelUnavailable, QueueFull, InsufficientCredits, IdempotencyMismatch or what `admit` raises; then nothing has happened.
+    """
     now = parts.clock.utc_now()
+    async with parts.work() as work:
+        earlier = await _earlier_answer(work, order, now)
+        if earlier is not None:
+            return earlier
+        submitted = await _insert(parts, work, order, now)
+        answer = respond(submitted)
+        if order.retryable is not None:
+            await idempotency.keep(work.session, order.account_id, order.retryable, submitted.task_id, answer)
+    GENERATIONS_SUBMITTED.labels(order.spec.model).inc()
+    return answer
+
+
+async def _earlier_answer(work: Work, order: Order, now: datetime) -> Answer | None:
+    if order.retryable is None:
+        return None
+    ttl = timedelta(seconds=work.settings.results.idempotency_s)
+    return await idempotency.earlier_answer(work.session, order.account_id, order.retryable, now, ttl)
+
+
+async def _insert(parts: Gateway, work: Work, order: Order, now: datetime) -> Submitted:
     pool = await _pool_of(work, order.spec)
     list_price = price(order.spec, parts.price_book)
     admission = await admit(work, order, list_price, now)
@@ -99,7 +125,7 @@ async def _reserve(work: Work, generation: Generation, now: datetime) -> None:
     try:
         await ledger.reserve(work.session, account_id, generation.id, micro, now)
     except InsufficientCredits as error:
-        available = await repository.available_micro(work.session, account_id)
+        available = int(str(error.details["available_micro"]))
         message = f"Insufficient credits: this costs {credits_text(micro)}, and {credits_text(available)} are available"
         raise InsufficientCredits(message, required_micro=micro, available_micro=available) from error
 

@@ -1,4 +1,4 @@
-"""The sweeper: lost leases, passed deadlines and expired results, looked after by one gateway at a time.
+"""The sweeper: lost leases, passed deadlines, and results, credits and keys whose time is over, looked after by one gateway at a time.
 
 It looks before it writes, so that a quiet service takes no write lock. It works with no GPU alive.
 """
@@ -8,13 +8,14 @@ import asyncio
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.core import claims, leader, retention
+from app.core import claims, grants, leader, ledger, retention
 from app.core.claims import SweepReport
 from app.core.ids import new_id
 from app.core.ledger import LedgerBroken
 from app.core.metrics import SWEPT
 from app.core.states import GenerationState
 from app.dependencies import Gateway
+from app.generations import idempotency
 
 LOCK = "sweeper"
 LEAD_SWEEPS = 10
@@ -49,6 +50,8 @@ class Sweeper:
         if await self._leads():
             await self._sweep()
             await self._expire()
+            await self._expire_credits()
+            await self._forget_keys()
 
     async def _leads(self) -> bool:
         now = self._parts.clock.utc_now()
@@ -82,6 +85,24 @@ class Sweeper:
         async with self._parts.database.write() as session:
             await retention.forget(session, [task.task_id for task in expired], now)
         log.info("tasks expired", tasks=len(expired))
+
+    async def _expire_credits(self) -> None:
+        """One account a transaction: each waits for no more than its own submits and settles."""
+        now = self._parts.clock.utc_now()
+        async with self._parts.database.read() as session:
+            accounts = await grants.accounts_with_expired(session, now)
+        for account_id in accounts:
+            async with self._parts.database.write() as session:
+                expired_micro = await ledger.expire(session, account_id, now)
+            log.info("credits expired", account_id=account_id, micro=expired_micro)
+
+    async def _forget_keys(self) -> None:
+        now = self._parts.clock.utc_now()
+        async with self._parts.database.read() as session:
+            if not await idempotency.has_expired(session, now):
+                return
+        async with self._parts.database.write() as session:
+            await idempotency.forget_expired(session, now)
 
 
 def _tell(report: SweepReport) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, cast
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse
 
 from app.api.bfl.answers import Viewpoint, not_found, result_response
@@ -14,17 +14,20 @@ from app.api.bfl.schemas.bodies import body_of
 from app.api.bfl.schemas.fields import Inputs
 from app.api.bfl.translate.pictures import read_pictures
 from app.api.bfl.translate.spec import to_spec
+from app.api.idempotency import REPLAYED, SentKey, retryable
 from app.api.public_url import public_url
 from app.auth.dependencies import CanGenerate, CanReadBilling, identify
 from app.auth.scopes import Scope
 from app.core.catalog import Catalog, CatalogRow
 from app.core.events.progress_board import ProgressBoard
-from app.core.inputs.kept import kept
+from app.core.inputs.kept import kept, remove
+from app.core.spec import GenerationSpec
 from app.dependencies import Gateway, Parts
 from app.generations import repository
 from app.generations.delivery import may_poll, polling_path
+from app.generations.idempotency import Answer
 from app.generations.repository import TaskRead
-from app.generations.service import Order, submit
+from app.generations.service import Order, Submitted, submit
 from app.metering.pricing import credits_number
 
 DIALECT = "bfl"
@@ -55,33 +58,41 @@ def _add_model(routes: APIRouter, row: CatalogRow) -> None:
     )
 
 
-def _submit_to(name: str, schema: type[Inputs]) -> Callable[..., Awaitable[AsyncResponse]]:
+def _submit_to(name: str, schema: type[Inputs]) -> Callable[..., Awaitable[JSONResponse]]:
     """The endpoint of one public name."""
 
     async def endpoint(
         request: Request,
-        response: Response,
         parts: Parts,
         caller: CanGenerate,
+        key: SentKey,
         body: Annotated[Inputs, Depends(body_as(schema))],
-    ) -> AsyncResponse:
+    ) -> JSONResponse:
         model = parts.catalog.resolve(name)
         pictures = await read_pictures(body, model)
         spec = to_spec(body, model, pictures)
-        order = Order(caller.account_id, DIALECT, spec, kept_request(body, pictures), caller.key_id)
+        again = retryable(key, request, body)
+        order = Order(caller.account_id, DIALECT, spec, kept_request(body, pictures), caller.key_id, again)
+        host = public_url(request, parts.settings)
         async with kept(parts.store, pictures):
-            task = await submit(parts, order)
-        response.headers[MODEL_HEADER] = spec.network
-        path = polling_path(parts.secrets, task.task_id, task.expires_at)
-        return AsyncResponse(
-            id=task.task_id,
-            polling_url=public_url(request, parts.settings) + path,
-            cost=credits_number(task.price.micro),
-            input_mp=task.price.input_mp,
-            output_mp=task.price.output_mp,
-        )
+            answer = await submit(parts, order, lambda task: _submitted(parts, host, spec, task))
+        if not answer.is_replay:
+            return JSONResponse(answer.body, answer.status, answer.headers)
+        await remove(parts.store, [one.image.key for one in pictures])
+        return JSONResponse(answer.body, answer.status, {**answer.headers, **REPLAYED})
 
     return endpoint
+
+
+def _submitted(parts: Gateway, host: str, spec: GenerationSpec, task: Submitted) -> Answer:
+    body = AsyncResponse(
+        id=task.task_id,
+        polling_url=host + polling_path(parts.secrets, task.task_id, task.expires_at),
+        cost=credits_number(task.price.micro),
+        input_mp=task.price.input_mp,
+        output_mp=task.price.output_mp,
+    )
+    return Answer(200, body.model_dump(), {MODEL_HEADER: spec.network})
 
 
 async def get_result(
