@@ -84,8 +84,9 @@ class _File(_Part):
     models: dict[str, _Entry] = {}
 
 
-def load_price_book(path: Path | None, names: Iterable[str]) -> PriceBook:
-    """The shipped book, with the file's entries over it. `names` are the catalogue's.
+def load_price_book(path: Path | None, names: Iterable[str], likes: Mapping[str, str] | None = None) -> PriceBook:
+    """The shipped book, with the file's entries over it. `names` are the catalogue's; each of the operator's own that the file
+    leaves out costs what the name costs that `likes` gives for it.
 
     Raises:
         ConfigurationError: the file cannot be read, an entry is wrong (it says which, its value and the limit) or is for a name
@@ -93,10 +94,21 @@ def load_price_book(path: Path | None, names: Iterable[str]) -> PriceBook:
     """
     names = set(names)
     book = PRICE_BOOK if path is None else _with_file(PRICE_BOOK, path, names)
+    if likes:
+        book = replace(book, rules=_with_likes(book.rules, likes))
+    book = replace(book, rules=_with_likes(book.rules, likes or {}))
     missing = sorted(names - book.rules.keys())
     if missing:
         raise ConfigurationError(f"no price for {', '.join(missing)}: name them in the file of DARKROOM_PRICES__FILE")
     return book
+
+
+def _with_likes(rules: Mapping[str, Rule], likes: Mapping[str, str]) -> dict[str, Rule]:
+    found = dict(rules)
+    for name, like in likes.items():  # in the order in which they were added: one may be like another
+        if name not in found and like in found:
+            found[name] = found[like]
+    return found
 
 
 def _with_file(shipped: PriceBook, path: Path, names: set[str]) -> PriceBook:
@@ -109,6 +121,15 @@ def _with_file(shipped: PriceBook, path: Path, names: set[str]) -> PriceBook:
     rules |= {name: entry.rule(parsed) for name, entry in parsed.models.items()}
     digest = hashlib.sha256(content).hexdigest()[:DIGEST_CHARS]
     return PriceBook(f"{parsed.version}+{digest}", rules)
+
+
+def _with_likes(rules: Mapping[str, Rule], likes: Mapping[str, str]) -> Mapping[str, Rule]:
+    """A name may be like one that stands before it and is like another."""
+    priced = dict(rules)
+    for name, like in likes.items():
+        if name not in priced and like in priced:
+            priced[name] = priced[like]
+    return priced
 
 
 def _under(rule: Rule, parsed: _File) -> Rule:

@@ -36,7 +36,7 @@ def written(folder: Path, text: str, name: str = "prices.toml") -> Path:
 
 
 def test_without_a_file_the_shipped_book_stands() -> None:
-    assert load_price_book(None, NAMES) is PRICE_BOOK
+    assert load_price_book(None, NAMES) == PRICE_BOOK
 
 
 def test_entries_replace_shipped_ones_and_the_rest_stays(tmp_path: Path) -> None:
@@ -90,6 +90,14 @@ def test_a_file_needs_a_version_and_to_be_there(tmp_path: Path) -> None:
         load_price_book(written(tmp_path, ""), NAMES)
     with pytest.raises(ConfigurationError, match="cannot be read"):
         load_price_book(tmp_path / "none.toml", NAMES)
+
+
+def test_a_name_of_the_operators_costs_what_the_one_it_is_like_does(tmp_path: Path) -> None:
+    names, likes = {*NAMES, "house", "garden"}, {"house": "flux-dev", "garden": "house"}
+    book = load_price_book(None, names, likes)
+    assert book.rules["garden"] == book.rules["house"] == PRICE_BOOK.rules["flux-dev"]
+    own = written(tmp_path, 'version = "1"\n[models.house]\nimage = 9')
+    assert load_price_book(own, names, likes).rules["garden"] == Flat(9_000_000)
 
 
 def test_a_name_without_a_price_stops_the_start() -> None:
