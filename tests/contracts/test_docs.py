@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from app.core.catalog import CATALOG
 from app.core.settings_page import settings_page
 
@@ -29,7 +31,8 @@ def test_files_that_pages_link_to_exist() -> None:
         assert "://" in link or (page.parent / link).exists(), f"{page.name} links to {link}"
 
 
-def test_the_models_page_lists_every_route() -> None:
-    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["models.md", "api.md"])
+def test_the_pages_on_models_and_routes_list_every_route(name: str) -> None:
+    page = (ROOT / "docs" / name).read_text(encoding="utf-8")
     for row in CATALOG:
         assert f"`/v1/{row.name}`" in page, row.name
