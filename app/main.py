@@ -18,6 +18,7 @@ from app.core.catalog import Catalog
 from app.core.clock import Clock, SystemClock
 from app.core.config import Settings
 from app.core.logging import configure_logging
+from app.core.operator_rows import load_catalog, operator_rows
 from app.lifespan import check_schema, lifespan_of
 from app.limits.burst import count_read
 from app.limits.headers import LimitHeaders
@@ -45,8 +46,9 @@ class _Described(FastAPI):
 def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     """A gateway. Nothing is opened before its lifespan begins. Raises ConfigurationError for settings that cannot work."""
     check_proxies(settings)
-    catalog, clock = Catalog(aliases=settings.aliases), clock or SystemClock()
-    price_book = load_price_book(settings.prices.file, [row.name for row in catalog.rows])
+    catalog, clock = load_catalog(settings), clock or SystemClock()
+    likes = {row.name: row.like for row in operator_rows(settings.data_dir)}
+    price_book = load_price_book(settings.prices.file, [row.name for row in catalog.rows], likes)
     app = _Described(
         catalog,
         title="Darkroom",

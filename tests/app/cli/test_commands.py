@@ -2,42 +2,12 @@
 
 import re
 import sqlite3
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from app.auth.keys import is_well_formed
-from app.cli import main
-
-
-@dataclass(frozen=True)
-class Ran:
-    exit_code: object
-    out: str
-    err: str
-
-    @property
-    def last_line(self) -> str:
-        return self.out.splitlines()[-1]
-
-
-Run = Callable[..., Ran]
-
-
-@pytest.fixture
-def darkroom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command on tmp_path."""
-
-    def run(*arguments: str) -> Ran:
-        monkeypatch.setattr("sys.argv", ["darkroom", *arguments, "--data-dir", str(tmp_path)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return Ran(ended.value.code, said.out, said.err)
-
-    return run
+from tests.fixtures.command_line import Run
 
 
 def test_a_key_is_printed_alone_on_the_last_line(darkroom: Run) -> None:
@@ -137,7 +107,7 @@ def test_a_ledger_that_was_tampered_with_does_not_balance(darkroom: Run, tmp_pat
 def test_the_models_are_listed_before_any_worker_has_registered(darkroom: Run) -> None:
     listed = darkroom("models", "list")
     assert listed.exit_code == 0
-    assert re.search(r"flux-nano +flux-nano +- +- +128x128 +Apache-2.0", listed.out)
+    assert re.search(r"flux-nano +flux-nano +\(folder, no worker\) +- +128x128 +Apache-2.0", listed.out)
 
 
 def test_the_schema_is_made_and_making_it_again_changes_nothing(darkroom: Run) -> None:
