@@ -43,6 +43,12 @@ async def count_submit(request: Request, parts: Gateway, account_id: str) -> Non
     await _count(request, parts, submit_limit(parts.settings.limits), account_id)
 
 
+async def count_estimate(request: Request, parts: Parts) -> None:
+    """A dependency: what costs nothing and needs no key, but may bring pictures, counts as a submit would, by caller."""
+    caller = _reader(request, parts.settings.gateway.trusted_proxies)
+    await _count(request, parts, submit_limit(parts.settings.limits), f"estimate:{caller}")
+
+
 async def count_read(request: Request, parts: Parts) -> None:
     """A dependency of all routes: count whatever only reads, by the key that is shown, else by the task, else by the address.
 

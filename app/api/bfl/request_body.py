@@ -1,27 +1,35 @@
 """Reads and checks a JSON body, after the caller is known: nobody's bytes are read before their key is good."""
 
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from app.api.bfl.schemas.fields import Inputs
 from app.auth.dependencies import CanGenerate
 from app.core.errors import InvalidRequest
+
+Body = TypeVar("Body", bound=BaseModel)
 
 
 def body_as(schema: type[Inputs]) -> Callable[[Request, CanGenerate], Awaitable[Inputs]]:
     """A dependency that gives the request's body as `schema`."""
 
     async def parsed(request: Request, _caller: CanGenerate) -> Inputs:
-        _check_content_type(request.headers.get("content-type", ""))
-        try:
-            return schema.model_validate_json(await request.body())
-        except ValidationError as error:
-            raise RequestValidationError([_in_body(found) for found in _errors(error)]) from None
+        return await parse(schema, request)
 
     return parsed
+
+
+async def parse(schema: type[Body], request: Request) -> Body:
+    """The request's body as `schema`. Raises InvalidRequest or RequestValidationError."""
+    _check_content_type(request.headers.get("content-type", ""))
+    try:
+        return schema.model_validate_json(await request.body())
+    except ValidationError as error:
+        raise RequestValidationError([_in_body(found) for found in _errors(error)]) from None
 
 
 def _errors(error: ValidationError) -> list[dict[str, object]]:
