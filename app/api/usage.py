@@ -86,10 +86,13 @@ async def get_task_usage(parts: Parts, caller: CanReadBilling, task_id: str) -> 
         .where(Generation.task_id == task_id, Generation.account_id == caller.account_id)
         .order_by(Generation.index)
     )
+    unknown = NotFound(f"there is no task {task_id!r}", field="task_id", value=task_id)
+    if not is_id(task_id):
+        raise unknown
     async with parts.database.read() as session:
-        rows = (await session.execute(query)).all() if is_id(task_id) else []
+        rows = (await session.execute(query)).all()
     if not rows:
-        raise NotFound(f"there is no task {task_id!r}", field="task_id", value=task_id)
+        raise unknown
     return [generation_read(row, model) for row, model in rows]
 
 

@@ -51,7 +51,7 @@ async def earlier_answer(
         return None
     query = select(IdempotencyKey.request_hash, IdempotencyKey.answer).where(*_is(account_id, request))
     request_hash, answer = (await session.execute(query)).one()
-    if request_hash != request.request_hash:
+    if request_hash != request.request_hash or answer is None:
         raise IdempotencyMismatch(
             f"Idempotency-Key {request.key!r} was sent with another body before; send that body, or another key"
         )

@@ -44,7 +44,7 @@ async def pool_of(session: AsyncSession, networks: Sequence[str]) -> str | None:
     return await session.scalar(found.order_by(Registration.last_seen_at.desc()).limit(1))
 
 
-def _pools_with(network: str) -> Select[tuple[str]]:
+def _pools_with(network: str) -> Select[str]:
     return select(Registration.pool).where(Registration.network == network)
 
 

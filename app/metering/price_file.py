@@ -27,7 +27,7 @@ Megapixels = Annotated[int, Field(ge=1, le=1000)]
 Pixels = Annotated[int, Field(ge=1, le=1 << 26)]
 
 
-class _Part(BaseModel):
+class _Part(BaseModel, defer_build=True):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -66,8 +66,9 @@ _FLAT, _BY_MEGAPIXEL = "flat", "by_megapixel"
 
 
 def _kind(entry: Any) -> str:
-    names: Iterable[str] = entry if isinstance(entry, Mapping) else ()
-    return _FLAT if "image" in names else _BY_MEGAPIXEL
+    """By what only one of the two has, so that a mistake is told in words of the entry that was meant."""
+    is_flat = isinstance(entry, Mapping) and "image" in entry
+    return _FLAT if is_flat else _BY_MEGAPIXEL
 
 
 _Entry = Annotated[
@@ -94,21 +95,11 @@ def load_price_book(path: Path | None, names: Iterable[str], likes: Mapping[str,
     """
     names = set(names)
     book = PRICE_BOOK if path is None else _with_file(PRICE_BOOK, path, names)
-    if likes:
-        book = replace(book, rules=_with_likes(book.rules, likes))
     book = replace(book, rules=_with_likes(book.rules, likes or {}))
     missing = sorted(names - book.rules.keys())
     if missing:
         raise ConfigurationError(f"no price for {', '.join(missing)}: name them in the file of DARKROOM_PRICES__FILE")
     return book
-
-
-def _with_likes(rules: Mapping[str, Rule], likes: Mapping[str, str]) -> dict[str, Rule]:
-    found = dict(rules)
-    for name, like in likes.items():  # in the order in which they were added: one may be like another
-        if name not in found and like in found:
-            found[name] = found[like]
-    return found
 
 
 def _with_file(shipped: PriceBook, path: Path, names: set[str]) -> PriceBook:

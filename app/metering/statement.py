@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import cast
 
 from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -19,6 +19,10 @@ from app.core.grants import in_order
 
 _CURSOR = re.compile(r"(\d{1,19})\.(\d{1,19})\.(\d{1,19})", re.ASCII)
 _LARGEST = 2**63 - 1
+
+
+_Transaction = Row[int, datetime, str, str | None, str | None, str | None, str | None, str | None]
+"""Id, time, kind, generation, task, model, reference, reason."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ async def _now(session: AsyncSession, account_id: str) -> Cursor:
     return Cursor(_LARGEST, *(found or (0, 0)))
 
 
-async def _transactions(session: AsyncSession, account_id: str, before: int, limit: int) -> Sequence[Row[Any]]:
+async def _transactions(session: AsyncSession, account_id: str, before: int, limit: int) -> Sequence[_Transaction]:
     """Ids of one account grow in the order of its commits: each transaction has changed the account's row first."""
     query = (
         select(
@@ -122,7 +126,7 @@ async def _transactions(session: AsyncSession, account_id: str, before: int, lim
         .order_by(LedgerTransaction.id.desc())
         .limit(limit)
     )
-    return (await session.execute(query)).all()
+    return cast("Sequence[_Transaction]", (await session.execute(query)).all())
 
 
 async def _changes(session: AsyncSession, account_id: str, ids: Sequence[int]) -> Mapping[int, tuple[int, int]]:

@@ -17,6 +17,10 @@ from app.core.states import GenerationState
 Grouping = Literal["day", "model", "key"]
 GROUPINGS: tuple[Grouping, ...] = get_args(Grouping)
 
+_UTC: ColumnElement[str] = literal_column("'UTC'")
+_PATTERN: ColumnElement[str] = literal_column("'YYYY-MM-DD'")
+"""Words and no parameters: PostgreSQL takes two parameters for two expressions, and would not group by them."""
+
 
 @dataclass(frozen=True)
 class Usage:
@@ -58,14 +62,21 @@ async def usage(
         .group_by(*chosen)
         .order_by(*chosen)
     )
-    rows = (await session.execute(query)).all()
-    return [Usage(*row[:4], *(int(value or 0) for value in row[4:])) for row in rows if row[4] is not None]
+    rows = [tuple(row) for row in (await session.execute(query)).all()]
+    return [_usage(row[:4], row[4:]) for row in rows if row[4] is not None]
+
+
+def _usage(groups: tuple[Any, ...], sums: tuple[Any, ...]) -> Usage:
+    """PostgreSQL sums integers to decimals."""
+    day, model, key_id, key_name = groups
+    images, free_images, failed, micro = (int(value) for value in sums)
+    return Usage(day, model, key_id, key_name, images, free_images, failed, micro)
 
 
 def _columns(groups: Sequence[Grouping], *, is_sqlite: bool) -> list[ColumnElement[Any] | None]:
     """Day, model, key and its name; None for those that are not asked for."""
-    at, utc, pattern = LedgerTransaction.created_at, literal_column("'UTC'"), literal_column("'YYYY-MM-DD'")
-    day = func.date(at) if is_sqlite else func.to_char(func.timezone(utc, at), pattern)
+    at = LedgerTransaction.created_at
+    day = func.date(at) if is_sqlite else func.to_char(func.timezone(_UTC, at), _PATTERN)
     by_group: dict[Grouping, list[ColumnElement[Any]]] = {
         "day": [day],
         "model": [Task.model.expression],

@@ -10,11 +10,16 @@ import pytest
 from app.auth.service import create_key
 from app.core import claims, ledger
 from app.core.claims import Failed
+from app.core.db.tables.ledger import CreditKind
 from tests.fixtures.api import MICRO, Api, Customer, RunApi
 
 pytestmark = pytest.mark.anyio
 
 DAY_S = 86400.0
+GIFTS: tuple[tuple[CreditKind, int | None], ...] = (
+    ("grant", None), ("grant", 9), ("free", 3), ("purchase", 1), ("free", -1)
+)  # fmt: skip
+"""Kinds of credits and in how many days they end."""
 
 
 async def read(customer: Customer, path: str, **query: Any) -> Any:
@@ -149,7 +154,7 @@ async def test_a_task_shows_how_its_price_came_about_after_its_picture_is_gone(a
 async def test_grants_are_listed_in_the_order_in_which_they_are_spent(api: Api, ann: Customer) -> None:
     now = api.clock.utc_now()
     async with api.parts.database.write() as session:
-        for kind, days in (("grant", None), ("grant", 9), ("free", 3), ("purchase", 1), ("free", -1)):
+        for kind, days in GIFTS:
             ends = None if days is None else now + timedelta(days=days)
             await ledger.credit(session, ann.account_id, MICRO, kind, None, "a", "gift", now, expires_at=ends)
     found = await read(ann, "account/grants")
