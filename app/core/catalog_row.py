@@ -66,9 +66,9 @@ class Takes:
     """What a network reads beside a prompt.
 
     Attributes:
-        pictures: how many of each role at most; a role that is missing is refused.
+        pictures: how many of each role at most; a role that is missing is refused. A network that takes a "mask" draws around a
+            picture too.
         needs: roles of which one must be there; empty for a network that draws from a prompt alone.
-        margins: whether it draws around a picture.
         negative_prompt: what makes it read one; None = it reads none.
         image_prompter: name of the network that reads "image_prompt" for it.
         instead: what to send where a role is refused, in words for the caller.
@@ -78,7 +78,6 @@ class Takes:
 
     pictures: Mapping[Role, int] = field(default_factory=dict[Role, int])
     needs: tuple[Role, ...] = ()
-    margins: bool = False
     negative_prompt: Literal["guidance", "true_cfg"] | None = None
     image_prompter: str | None = None
     instead: Mapping[Role, str] = field(default_factory=dict[Role, str])

@@ -1,7 +1,7 @@
 """Types of fields, and the groups of fields that several bodies share."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
@@ -66,10 +66,6 @@ class Inputs(Body):
         """Role by name of every field that holds a picture, in the order in which a network reads them."""
         marks = ((name, mark) for name, field in cls.model_fields.items() for mark in field.metadata)
         return {name: mark.role for name, mark in marks if isinstance(mark, For)}
-
-    def extras(self) -> dict[str, Any]:
-        """Fields that this route does not know."""
-        return self.model_extra or {}
 
 
 class RequiredPrompt(Body):

@@ -10,6 +10,7 @@ from app.api.bfl.schemas.fields import (
     ImagePrompt,
     ImageToImage,
     Inputs,
+    Masked,
     OptionalPrompt,
     PromptUpsampling,
     Ratio,
@@ -39,11 +40,11 @@ class ImagePromptStrength(Flux1Inputs):
     image_prompt_strength: Annotated[FiniteNumber | None, Field(description="0 to 1.")] = 1.0
 
 
-class DevInputs(TrueCfg, ImageToImage, Dials, ImagePromptStrength):
-    """`/v1/flux-dev` and `/v1/flux-krea-dev`. From `image` to `true_cfg_scale` and `image_prompt_strength` they are Darkroom's."""
+class DevInputs(TrueCfg, Masked, ImageToImage, Dials, ImagePromptStrength):
+    """`/v1/flux-dev` and `/v1/flux-krea-dev`. What BFL's body for flux-pro-1.1 lacks, but for the dials, is Darkroom's."""
 
 
-class SchnellInputs(TrueCfg, ImageToImage, Steps, ImagePromptStrength):
+class SchnellInputs(TrueCfg, Masked, ImageToImage, Steps, ImagePromptStrength):
     """`/v1/flux-schnell`: distilled, so guidance is no field of it."""
 
 

@@ -23,7 +23,7 @@ def task_of(body: Inputs, pictures: Sequence[Sent], model: Resolved) -> dict[str
     return {
         "strength": _strength(body, pictures),
         "mask_from_alpha": _mask_is_alpha(body, pictures),
-        "margins": _margins(body, model),
+        "margins": _margins(body),
         "canny": _canny(body, pictures),
         "image_prompter": model.runs.takes.image_prompter if pictures_for(pictures, "image_prompt") else None,
         "image_prompt_strength": _image_prompt_strength(body),
@@ -54,7 +54,7 @@ def _mask_is_alpha(body: Inputs, pictures: Sequence[Sent]) -> bool:
     return True
 
 
-def _margins(body: Inputs, model: Resolved) -> Margins | None:
+def _margins(body: Inputs) -> Margins | None:
     if not isinstance(body, ExpandInputs):
         return None
     sides = {"top": body.top, "bottom": body.bottom, "left": body.left, "right": body.right}
@@ -63,8 +63,6 @@ def _margins(body: Inputs, model: Resolved) -> Margins | None:
         raise InvalidRequest(
             "top, bottom, left and right are all 0: there is nothing to draw", field="top", value=0, limit="1"
         )
-    if not model.runs.takes.margins:
-        raise InvalidRequest(f"{model.runs.name} does not draw around a picture", field="top", value=pixels["top"])
     return Margins(**pixels)
 
 

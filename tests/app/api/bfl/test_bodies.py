@@ -9,7 +9,7 @@ from app.api.bfl.describe import described
 from app.api.bfl.schemas.bodies import body_of
 from app.api.bfl.translate.pictures import read_pictures
 from app.api.bfl.translate.spec import to_spec
-from app.core.catalog import CATALOG, Catalog
+from app.core.catalog import CATALOG, Catalog, Resolved
 from app.core.catalog_row import CatalogRow
 from app.core.errors import InvalidRequest
 from app.core.spec import GenerationSpec
@@ -41,7 +41,7 @@ CONTROL = f"{TOOL} control_image preprocessed_image"
 CANNY = f"{CONTROL} canny_low_threshold canny_high_threshold"
 KONTEXT = f"prompt input_image input_image_2 input_image_3 input_image_4 aspect_ratio prompt_upsampling {TAIL}"
 PICTURE_TASKS = "image strength mask"
-FLUX1_TASKS = "image strength negative_prompt true_cfg_scale image_prompt_strength"
+FLUX1_TASKS = f"{PICTURE_TASKS} negative_prompt true_cfg_scale image_prompt_strength"
 
 JPEG = {"output_format": "jpeg"}
 SAFETY: Limits = {"safety_tolerance": (0, 6)}
@@ -189,3 +189,23 @@ async def test_where_the_prompt_may_be_left_out_it_is_empty(row: CatalogRow) -> 
 async def test_what_other_routes_read_is_ignored(row: CatalogRow) -> None:
     other = {"finetune_id": "x", "grow_mask": 3, "num_images": 2, "raw": True, "quality": "hd", "webhook_url": ""}
     assert (await spec_of(row, **other, seed=1)).steps == row.steps.default
+
+
+@pytest.mark.parametrize("public", CATALOG, ids=lambda row: row.name)
+async def test_under_any_alias_a_request_means_what_the_network_can_do_or_is_refused(public: CatalogRow) -> None:
+    sent = least_body(public)
+    body = body_of(public).model_validate(sent | {"seed": 1})
+    roles = {role for name, role in body.pictures().items() if name in sent}
+    for runs in (row for row in CATALOG if row.network is not None):
+        model = Resolved(public, runs)
+        is_enough = not runs.takes.needs or bool(roles & set(runs.takes.needs))
+        if not (is_enough and roles <= set(runs.takes.pictures)):
+            with pytest.raises(InvalidRequest):
+                await read_pictures(body, model)
+            continue
+        spec = to_spec(body, model, await read_pictures(body, model))
+        assert (spec.model, spec.network) == (public.name, runs.network)
+        assert {image.role for image in spec.inputs} <= set(runs.takes.pictures)
+        assert runs.steps.min <= spec.steps <= runs.steps.max
+        assert runs.guidance.min <= spec.guidance <= runs.guidance.max
+        assert model.accepts(spec.width, spec.height)

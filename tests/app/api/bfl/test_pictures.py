@@ -97,6 +97,16 @@ async def test_image_to_image_and_inpainting_on_flux2(ann: Customer) -> None:
     assert explicit.deterministic
 
 
+async def test_image_to_image_and_inpainting_on_flux1(flux1: Customer) -> None:
+    one, mask = picture(640, 512), picture(640, 512, mode="L")
+    whole = await spec_of(flux1, "flux-dev", image=one, strength=1)
+    assert (roles(whole), whole.strength, whole.width, whole.height) == (["image"], 1.0, 640, 512)
+    part = await spec_of(flux1, "flux-dev", image=one, mask=mask, negative_prompt="blur", true_cfg_scale=4)
+    assert (sorted(roles(part)), part.negative_prompt, part.true_cfg_scale) == (["image", "mask"], "blur", 4.0)
+    large = await spec_of(flux1, "flux-dev", image=picture(2000, 1000))
+    assert (large.width, large.height) == (1440, 736)
+
+
 async def test_kontext_fill_and_expand(flux1: Customer) -> None:
     kontext = await spec_of(flux1, "flux-kontext-dev", input_image=picture(400, 300), aspect_ratio="3:2")
     assert (roles(kontext), kontext.width, kontext.height) == (["reference"], 1248, 832)
@@ -174,7 +184,8 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     ("flux-nano", {"input_image": SAME, "strength": 0.5}, "strength", "image or mask"),
     ("flux-dev", {"negative_prompt": "blur"}, "true_cfg_scale", "above 1"),
     ("flux-dev", {"true_cfg_scale": 2.0}, "true_cfg_scale", "negative_prompt"),
-    ("flux-dev", {"mask": SAME, "image": SAME}, "mask", "image_prompt"),
+    ("flux-dev", {"mask": SAME, "image": picture(128, 112)}, "mask", "128x112"),
+    ("flux-dev", {"control_image": SAME}, "control_image", "image_prompt"),
     ("flux-dev", {"image_prompt": SAME, "image_prompt_strength": 1.1}, "image_prompt_strength", "0 to 1"),
     ("flux-dev", {"max_sequence_length": 513}, "max_sequence_length", "512"),
     ("flux-dev", {"input_image": SAME}, "input_image", "image_prompt"),
