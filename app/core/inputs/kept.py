@@ -67,11 +67,11 @@ def input_keys(spec_json: str) -> list[str]:
         return []
 
 
-class _Key(BaseModel):
+class _Key(BaseModel, defer_build=True):
     key: str
 
 
-class _Keys(BaseModel):
+class _Keys(BaseModel, defer_build=True):
     """What every version of the spec has in common."""
 
     inputs: tuple[_Key, ...] = ()

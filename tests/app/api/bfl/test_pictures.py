@@ -232,6 +232,17 @@ async def test_pictures_of_a_task_that_was_not_made_are_gone(run_api: RunApi, cr
         assert stored_files(api) == set()
 
 
+async def test_a_request_that_is_sent_again_leaves_its_pictures_once(api: Api, ann: Customer) -> None:
+    headers = {**ann.headers, "Idempotency-Key": "one"}
+    body = {"prompt": "a red apple", "input_image": SAME}
+    answers = [await api.http.post("/v1/flux-nano", json=body, headers=headers) for _ in range(3)]
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert len(stored_files(api)) == 1
+    other = await api.http.post("/v1/flux-nano", json=body | {"input_image": picture(80, 80)}, headers=headers)
+    assert other.status_code == 422
+    assert len(stored_files(api)) == 1
+
+
 async def test_under_an_alias_the_network_that_runs_says_what_it_takes(run_api: RunApi) -> None:
     aliases = {"flux-dev": "flux-nano", "flux-pro-1.0-fill": "flux-nano", "flux-kontext-pro": "flux-nano"}
     async with run_api(aliases=aliases) as api:
