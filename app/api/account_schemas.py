@@ -57,7 +57,7 @@ class KeyRotate(Body):
     """Seconds that the secret before goes on working, 0 to 30 days."""
 
 
-class KeyRead(BaseModel):
+class KeyRead(BaseModel, defer_build=True):
     id: str
     key: str
     """Its beginning and its last four characters."""
@@ -87,14 +87,14 @@ class KeyRead(BaseModel):
         )
 
 
-class KeyMade(BaseModel):
+class KeyMade(BaseModel, defer_build=True):
     """The one time that a key is shown."""
 
     id: str
     key: str
 
 
-class PlanRead(BaseModel):
+class PlanRead(BaseModel, defer_build=True):
     name: str
     priority: int
     weight: float
@@ -105,7 +105,7 @@ class PlanRead(BaseModel):
         return cls(name=plan.name, priority=plan.priority, weight=plan.weight, max_active=plan.max_active)
 
 
-class FreeRead(BaseModel):
+class FreeRead(BaseModel, defer_build=True):
     """Free images of a day or a month (UTC)."""
 
     window: str
@@ -126,7 +126,7 @@ class FreeRead(BaseModel):
         )
 
 
-class MeRead(BaseModel):
+class MeRead(BaseModel, defer_build=True):
     """The caller's account. Credits are shown to keys that may read them."""
 
     id: str
@@ -140,7 +140,7 @@ class MeRead(BaseModel):
     held: float | None
 
 
-class AccountRead(BaseModel):
+class AccountRead(BaseModel, defer_build=True):
     id: str
     name: str
     plan: str
@@ -190,14 +190,14 @@ class AdjustmentCreate(Body):
     reference: GivenName | None = None
 
 
-class CreditMade(BaseModel):
+class CreditMade(BaseModel, defer_build=True):
     """The account afterwards. `repeated`: the reference was known, and nothing changed."""
 
     repeated: bool
     account: AccountRead
 
 
-class EventRead(BaseModel):
+class EventRead(BaseModel, defer_build=True):
     id: int
     at: datetime
     actor: str

@@ -18,7 +18,7 @@ from app.metering.rules import Flat, Line, Rule
 USD_PER_CREDIT = 0.01
 
 
-class PricesRead(BaseModel):
+class PricesRead(BaseModel, defer_build=True):
     """Amounts are in credits. `models` has one entry for each public name."""
 
     version: str
@@ -26,7 +26,7 @@ class PricesRead(BaseModel):
     models: list[dict[str, Any]]
 
 
-class LineRead(BaseModel):
+class LineRead(BaseModel, defer_build=True):
     """`quantity` x `unit_cost` = `cost`, rounded up to the millionth of a credit where megapixels are counted exactly."""
 
     item: str
@@ -46,7 +46,7 @@ class LineRead(BaseModel):
         )
 
 
-class EstimateRead(BaseModel):
+class EstimateRead(BaseModel, defer_build=True):
     """What the request would cost now, and why; `cost` is what its submit would answer and its delivery charge."""
 
     model: str
@@ -61,7 +61,7 @@ class EstimateRead(BaseModel):
     price_version: str
 
 
-class _Named(BaseModel):
+class _Named(BaseModel, defer_build=True):
     model: str
 
 

@@ -13,7 +13,7 @@ from app.metering.statement import Movement
 from app.metering.usage import Grouping, Usage
 
 
-class UsageRow(BaseModel):
+class UsageRow(BaseModel, defer_build=True):
     """`images` were delivered, `free_images` of them without a price; `failed` were not delivered and cost nothing."""
 
     day: str | None = None
@@ -27,7 +27,7 @@ class UsageRow(BaseModel):
     cost_micro: int
 
 
-class UsageRead(BaseModel):
+class UsageRead(BaseModel, defer_build=True):
     """`first` and `last` are days in UTC, both included; an image counts on the day on which it ended."""
 
     first: date
@@ -38,7 +38,7 @@ class UsageRead(BaseModel):
     cost_micro: int
 
 
-class GenerationRead(BaseModel):
+class GenerationRead(BaseModel, defer_build=True):
     """`price` is that of the book at submit, `cost` what was held or, once it is over, charged."""
 
     id: str
@@ -58,7 +58,7 @@ class GenerationRead(BaseModel):
     breakdown: list[dict[str, Any]]
 
 
-class MovementRead(BaseModel):
+class MovementRead(BaseModel, defer_build=True):
     """`change` and `held_change` are what moved; `balance` is what could be spent after it, `held` what was kept for work."""
 
     id: int
@@ -75,14 +75,14 @@ class MovementRead(BaseModel):
     reason: str | None
 
 
-class StatementRead(BaseModel):
+class StatementRead(BaseModel, defer_build=True):
     """Newest first. `next` is the `cursor` of the page after this one; null at the end."""
 
     entries: list[MovementRead]
     next: str | None
 
 
-class GrantRead(BaseModel):
+class GrantRead(BaseModel, defer_build=True):
     id: int
     kind: str
     amount: float

@@ -44,7 +44,7 @@ AbsolutePath = Annotated[Path, BeforeValidator(_absolute)]
 class Group(BaseModel):
     """A frozen group of settings that refuses names it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class DatabaseSettings(Group):
@@ -216,7 +216,6 @@ class Settings(BaseSettings):
         env_nested_delimiter=DELIMITER,
         frozen=True,
         extra="forbid",
-        use_attribute_docstrings=True,
         validate_default=True,
         hide_input_in_errors=True,
     )

@@ -33,13 +33,13 @@ class OperatorRow:
     like: str
 
 
-class _Entry(BaseModel):
+class _Entry(BaseModel, defer_build=True):
     model_config = ConfigDict(extra="forbid")
     name: Annotated[str, StringConstraints(pattern=rf"^{NAME.pattern}$")]
     like: str
 
 
-class _File(BaseModel):
+class _File(BaseModel, defer_build=True):
     model_config = ConfigDict(extra="forbid")
     version: int = Field(ge=1, le=1)
     rows: list[_Entry]

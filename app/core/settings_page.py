@@ -1,9 +1,12 @@
 """docs/settings.md, written from the settings themselves: `python -m app.core.settings_page > docs/settings.md`."""
 
+import ast
+import inspect
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from app.core.config import DELIMITER, PREFIX, Group, Settings
@@ -21,13 +24,13 @@ def settings_page() -> str:
     """Return the page: a table for the single fields, then one for each group."""
     single: list[str] = []
     sections: list[str] = []
+    said = meanings(Settings)
     for name, field in Settings.model_fields.items():
         group = field.annotation
         if isinstance(group, type) and issubclass(group, Group):
-            rows = [_row(f"{name}{DELIMITER}{leaf}", inner) for leaf, inner in group.model_fields.items()]
-            sections.append("\n".join([f"\n## {name}\n\n{group.__doc__}\n", *_header(), *rows]))
+            sections.append("\n".join([f"\n## {name}\n\n{group.__doc__}\n", *_header(), *_rows(name, group)]))
         else:
-            single.append(_row(name, field))
+            single.append(_row(name, field, said[name]))
     return "\n".join([HEAD, *_header(), *single, *sections]) + "\n"
 
 
@@ -36,8 +39,28 @@ def _header() -> Iterator[str]:
     yield "|---|---|---|"
 
 
-def _row(name: str, field: FieldInfo) -> str:
-    meaning = " ".join((field.description or "").split()).replace("|", "\\|")
+def meanings(group: type[BaseModel]) -> dict[str, str]:
+    """The docstring of every field of a class, "" where there is none. Read from its source here, where it is wanted, and not by
+    pydantic whenever a process starts."""
+    (definition,) = ast.parse(inspect.getsource(group)).body
+    assert isinstance(definition, ast.ClassDef)
+    said = {
+        field.target.id: str(after.value.value)
+        for field, after in pairwise(definition.body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+    }
+    return {name: said.get(name, "") for name in group.model_fields}
+
+
+def _rows(name: str, group: type[Group]) -> Iterator[str]:
+    said = meanings(group)
+    for leaf, field in group.model_fields.items():
+        yield _row(f"{name}{DELIMITER}{leaf}", field, said[leaf])
+
+
+def _row(name: str, field: FieldInfo, docstring: str) -> str:
+    meaning = " ".join(docstring.split()).replace("|", "\\|")
     return f"| `{PREFIX}{name.upper()}` | {_default(field)} | {meaning} |"
 
 

@@ -13,10 +13,10 @@ OUTPUT_FORMATS: tuple[OutputFormat, ...] = get_args(OutputFormat)
 Role = Literal["reference", "image", "mask", "control", "control_source", "image_prompt"]
 
 
-class _Value(BaseModel):
+class _Value(BaseModel, defer_build=True):
     """Parts of a spec are as strict as the spec itself."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class InputImage(_Value):

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from app.core.config import Settings, check_names, load_settings, setting_names
+from app.core.config import Group, Settings, check_names, load_settings, setting_names
 from app.core.errors import ConfigurationError
+from app.core.settings_page import meanings
 
 
 @pytest.fixture(autouse=True)
@@ -107,7 +108,13 @@ def test_a_secret_that_is_too_short_is_not_repeated(monkeypatch: pytest.MonkeyPa
 
 
 def test_every_field_says_what_it_is() -> None:
-    for name, field in Settings.model_fields.items():
-        leaves = getattr(field.annotation, "model_fields", {name: field})
-        for leaf, described in leaves.items():
-            assert described.description, f"{name}.{leaf} has no docstring"
+    groups = {name: field.annotation for name, field in Settings.model_fields.items() if is_group(field.annotation)}
+    single = {leaf: said for leaf, said in meanings(Settings).items() if leaf not in groups}
+    assert [leaf for leaf, said in single.items() if not said] == []
+    for name, group in groups.items():
+        assert group is not None
+        assert [leaf for leaf, said in meanings(group).items() if not said] == [], name
+
+
+def is_group(annotation: object) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Group)

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 
-class AsyncResponse(BaseModel):
+class AsyncResponse(BaseModel, defer_build=True):
     """The answer to a submit."""
 
     id: str
@@ -19,7 +19,7 @@ Status = Literal["Task not found", "Pending", "Request Moderated", "Content Mode
 """The six that every client knows; newer ones break some of them."""
 
 
-class ResultResponse(BaseModel):
+class ResultResponse(BaseModel, defer_build=True):
     """The answer to a poll: all of these keys, always."""
 
     id: str
@@ -31,7 +31,7 @@ class ResultResponse(BaseModel):
     cost: float | None = None
 
 
-class CreditsResponse(BaseModel):
+class CreditsResponse(BaseModel, defer_build=True):
     """What the caller may still spend, in credits."""
 
     credits: float
