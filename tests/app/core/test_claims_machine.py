@@ -1,89 +1,117 @@
-"""A state machine that does what gateways, workers, zombies and crashes do, in any order, beside a model in a dict.
+"""A state machine that does what gateways, workers, zombies and crashes do, in any order, beside a model in plain Python.
 
-After every step the rows and the balances equal the model's; at the end everything is past its deadline, nothing is held, and the
-audit passes.
+Submits go the gateway's own way: idempotency, price, admission with a key's spending limit, reserve, insert. After every step
+the rows, the balances, each grant and the key equal the model's; at the end everything is past its deadline, nothing is held,
+and the audit passes.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from sqlalchemy import event, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core import claims, ledger
+from app.auth.service import create_key, look_up, rotate_key
+from app.core import claims, ledger, registry
+from app.core.catalog import Catalog
 from app.core.claims import Claim, Delivered, Failed
+from app.core.clock import ManualClock
+from app.core.config import Settings
 from app.core.db.engine import Database
 from app.core.db.tables.account import Account
+from app.core.db.tables.api_key import ApiKey
+from app.core.db.tables.credit_grant import CreditGrant
 from app.core.db.tables.generation import Generation
-from app.core.errors import InsufficientCredits
+from app.core.db.tables.ledger import CreditKind
+from app.core.errors import IdempotencyMismatch, InsufficientCredits, ServiceError, SpendingLimitReached
 from app.core.ids import new_id, result_key
-from tests.fixtures.accounts import DEADLINE_S, EPOCH, NETWORK, insert_account, insert_task
+from app.core.registry import RegistrationRecord, WorkerRecord
+from app.core.secret_file import resolve_secrets
+from app.core.storage.memory import MemoryObjectStore
+from app.dependencies import Gateway
+from app.generations import idempotency
+from app.generations.idempotency import Answer, Retryable
+from app.generations.service import Order, Submitted, submit
+from app.metering.price_book import PriceBook
+from app.metering.rules import ByMegapixel, Flat
+from tests.app.core.money_model import Model, ModelAnswer, ModelRow
+from tests.fixtures.accounts import nano_spec
 
 T = TypeVar("T")
 
 CREDITS = 20
+SPENDING_LIMIT = 30
 LEASE_S = 12.0
+DEADLINE_S = 1800.0
+RETRY_S = 600.0
+OVERLAP_S = 300.0
 MAX_FAILURES = 3
+UNIT = 64
+BOOK = PriceBook("machine", {"priced": ByMegapixel(1, 1, 0, megapixel=UNIT * UNIT), "gratis": Flat(0)})
+"""A picture of n x 1 units costs n micro-credits."""
 
 SUITE = settings(
-    max_examples=8,
-    stateful_step_count=20,
+    max_examples=100,
+    stateful_step_count=10,
     deadline=None,
     derandomize=True,
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
-NUM_BATCHES = 20
-PROVE = settings(SUITE, max_examples=500 // NUM_BATCHES, derandomize=False, print_blob=True)
-"""One of the batches that make 500 examples: the audit at the end of each example reads the whole database, which so stays small."""
+NUM_BATCHES = 5
+PROVE = settings(SUITE, max_examples=500 // NUM_BATCHES, stateful_step_count=25, derandomize=False, print_blob=True)
+"""One of the batches that make 500 examples: the audit at the end of each reads its whole database, which so stays small."""
 
 
 class Crash(Exception):
     """The process dies here."""
 
 
-@dataclass
-class Expected:
-    """What the model knows of a generation."""
+class Silence:
+    """A dispatcher without a bell."""
 
-    task: int
-    price: int
-    priority: int
-    queued_at: datetime
-    state: str = "queued"
-    attempt: int = 0
-    failures: int = 0
-    lease_until: datetime = EPOCH
-    stepped: bool = False
-    cancelled: bool = False
+    def ring(self, pool: str) -> None:
+        pass
+
+
+class World:
+    """What outlives an example: a database, its connections and an event loop."""
+
+    def __init__(self, url: str, folder: Path, runner: asyncio.Runner) -> None:
+        limits = {"active": 1000}
+        results = {"idempotency_s": RETRY_S}
+        chosen = Settings(data_dir=folder, database={"url": url}, limits=limits, results=results)  # pyright: ignore[reportArgumentType] (pydantic reads dictionaries)
+        self.runner = runner
+        self.clock = ManualClock()
+        self.parts = Gateway(
+            settings=chosen,
+            secrets=resolve_secrets(chosen),
+            catalog=Catalog(),
+            price_book=BOOK,
+            clock=self.clock,
+            started_at=self.clock.utc_now(),
+            database=Database.open(url),
+            store=MemoryObjectStore(),
+            dispatcher=Silence(),
+        )
 
     @property
-    def deadline_at(self) -> datetime:
-        return self.queued_at + timedelta(seconds=DEADLINE_S)
-
-
-class ClaimsMachine(RuleBasedStateMachine):
-    """One account, one pool, any number of workers, of which most are zombies."""
-
-    def __init__(self, database: Database, runner: asyncio.Runner) -> None:
-        super().__init__()
-        self.runner = runner
-        self.database = database
-        self.pool = new_id()
-        self.num_ids = 0
-        self.now = EPOCH
-        self.rows: dict[str, Expected] = {}
-        self.tasks: list[list[str]] = []
-        self.claims: list[Claim] = []
-        self.posted = CREDITS
-        self.account_id = self.write(lambda session: insert_account(session, CREDITS, self.now))
+    def database(self) -> Database:
+        return self.parts.database
 
     def write(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
         """One committed transaction."""
@@ -94,48 +122,121 @@ class ClaimsMachine(RuleBasedStateMachine):
 
         return self.runner.run(run())
 
-    def next_id(self) -> str:
-        """Unique, and in the same order in every run of an example: the claim's last word on order is the id."""
-        self.num_ids += 1
-        return f"{self.pool[:24]}-{self.num_ids:06}"
+    def crash_after(self, num_statements: int, work: Awaitable[object]) -> None:
+        """Die after so many statements, or at the commit if there are fewer: nothing may remain."""
+        engine, num_left = self.database.engine.sync_engine, num_statements
+
+        def count(*_: object) -> None:
+            nonlocal num_left
+            num_left -= 1
+            if num_left < 0:
+                raise Crash
+
+        def die(_: object) -> None:
+            raise Crash
+
+        async def run() -> None:
+            await work
+
+        event.listen(engine, "before_cursor_execute", count)
+        event.listen(engine, "commit", die)
+        try:
+            with pytest.raises(Crash):
+                self.runner.run(run())
+        finally:
+            event.remove(engine, "before_cursor_execute", count)
+            event.remove(engine, "commit", die)
+
+
+class ClaimsMachine(RuleBasedStateMachine):
+    """One account with one key, one pool, any number of workers, of which most are zombies."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.world = world
+        self.model = Model()
+        self.network = f"net-{new_id()}"
+        self.claims: list[Claim] = []
+        self.tokens: list[str] = []
+        self.token_until = self.now
 
     @property
-    def held(self) -> int:
-        return sum(row.price for row in self.rows.values() if row.state in ("queued", "running"))
+    def now(self) -> datetime:
+        return self.world.clock.utc_now()
 
-    def owned(self, claim: Claim) -> Expected | None:
-        row = self.rows[claim.generation_id]
+    @initialize()
+    def open_the_account(self) -> None:
+        async def work(session: AsyncSession) -> tuple[str, str, str]:
+            account = Account(id=new_id(), name=f"account {new_id()}", created_at=self.now)
+            session.add(account)
+            await session.flush()
+            limit = SPENDING_LIMIT
+            secrets = self.world.parts.secrets
+            key = await create_key(session, account.id, secrets, self.now, spending_limit_micro=limit)
+            await ledger.credit(session, account.id, CREDITS, "purchase", None, "a", "to begin with", self.now)
+            worker = WorkerRecord(new_id(), self.network, "host", 1, self.now)
+            await registry.register(session, worker, [RegistrationRecord(self.network, "r1")], self.now)
+            return account.id, key.id, key.token
+
+        self.account_id, self.key_id, token = self.world.write(work)
+        self.tokens.append(token)
+        self.model.add("purchase", CREDITS, None)
+
+    def owned(self, claim: Claim) -> ModelRow | None:
+        row = self.model.rows[claim.generation_id]
         return row if row.state == "running" and row.attempt == claim.attempt else None
 
     def chosen(self, data: st.DataObject) -> Claim:
         return data.draw(st.sampled_from(self.claims[-6:]))
 
-    @rule(price=st.integers(0, 8), num_images=st.integers(1, 3), priority=st.integers(0, 1))
-    def submit(self, price: int, num_images: int, priority: int) -> None:
-        work = self._task(price, num_images, priority)
-        if price * num_images > self.posted - self.held:
-            with pytest.raises(InsufficientCredits):
-                self.write(work)
-            return
-        ids = self.write(work)
-        self.rows |= {one: Expected(len(self.tasks), price, priority, self.now) for one in ids}
-        self.tasks.append(ids)
+    def order(self, price: int, key: str | None) -> Order:
+        name, width = ("priced", price * UNIT) if price else ("gratis", UNIT)
+        spec = nano_spec().model_copy(update={"model": name, "network": self.network, "width": width, "height": UNIT})
+        again = None if key is None else Retryable(key, "/v1/priced", f"price {price}")
+        return Order(self.account_id, "bfl", spec, {}, self.key_id, again)
 
-    @rule(seconds=st.sampled_from([1.0, 5.0, LEASE_S, DEADLINE_S / 4]))
+    def sent(self, price: int, key: str | None) -> Awaitable[Answer]:
+        return submit(self.world.parts, self.order(price, key), answered)
+
+    def refusal(self, price: int, key: str | None) -> type[ServiceError] | None:
+        earlier = self.model.answer(key, self.now)
+        if earlier is not None:
+            return None if earlier.price == price else IdempotencyMismatch
+        if self.model.spent + price > SPENDING_LIMIT:
+            return SpendingLimitReached
+        return InsufficientCredits if price > self.model.available(self.now) else None
+
+    @rule(price=st.integers(0, 8), key=st.sampled_from([None, None, "a", "b"]))
+    def submit(self, price: int, key: str | None) -> None:
+        refusal, earlier = self.refusal(price, key), self.model.answer(key, self.now)
+        if refusal is not None:
+            with pytest.raises(refusal):
+                self.world.runner.run(as_coroutine(self.sent(price, key)))
+            return
+        answer = self.world.runner.run(as_coroutine(self.sent(price, key)))
+        task_id = answer.body["id"]
+        assert answer.is_replay == (earlier is not None)
+        if earlier is not None:
+            assert task_id == earlier.task_id
+            return
+        (new,) = {one for one in self.stored()[0] if one not in self.model.rows}
+        self.model.submitted(price, task_id, new, self.now, DEADLINE_S)
+        if key is not None:
+            self.model.answers[key] = ModelAnswer(price, task_id, self.now + timedelta(seconds=RETRY_S))
+
+    @rule(seconds=st.sampled_from([1.0, 5.0, LEASE_S, RETRY_S / 2, DEADLINE_S / 4]))
     def wait(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
+        self.world.clock.advance(seconds)
 
     @rule(limit=st.integers(1, 3))
     def claim(self, limit: int) -> None:
-        got = self.write(lambda s: claims.claim(s, "worker", self.pool, [NETWORK], limit, self.now, LEASE_S))
-        waiting = [
-            (row.priority, row.queued_at, one)
-            for one, row in self.rows.items()
-            if row.state == "queued" and not row.cancelled and row.deadline_at > self.now
-        ]
-        assert [claim.generation_id for claim in got] == [one for _, _, one in sorted(waiting)[:limit]]
+        expected = self.model.claimable(self.now, limit)
+        got = self.world.write(
+            lambda s: claims.claim(s, "worker", self.network, [self.network], limit, self.now, LEASE_S)
+        )
+        assert [claim.generation_id for claim in got] == expected
         for claim in got:
-            row = self.rows[claim.generation_id]
+            row = self.model.rows[claim.generation_id]
             row.state, row.stepped = "running", False
             row.attempt += 1
             row.lease_until = self.now + timedelta(seconds=LEASE_S)
@@ -146,7 +247,7 @@ class ClaimsMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def first_step(self, data: st.DataObject) -> None:
         claim = self.chosen(data)
-        self.write(lambda session: claims.mark_first_step(session, [claim.held], self.now))
+        self.world.write(lambda session: claims.mark_first_step(session, [claim.held], self.now))
         if row := self.owned(claim):
             row.stepped = True
 
@@ -154,7 +255,7 @@ class ClaimsMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def renew(self, data: st.DataObject) -> None:
         claim = self.chosen(data)
-        result = self.write(lambda session: claims.renew(session, [claim.held], self.now, LEASE_S))
+        result = self.world.write(lambda session: claims.renew(session, [claim.held], self.now, LEASE_S))
         row = self.owned(claim)
         assert bool(result.lost) == (row is None)
         assert bool(result.cancelled) == (row is not None and row.cancelled)
@@ -165,7 +266,7 @@ class ClaimsMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def hand_back(self, data: st.DataObject) -> None:
         claim = self.chosen(data)
-        self.write(lambda session: claims.hand_back(session, [claim.held], self.now))
+        self.world.write(lambda session: claims.hand_back(session, [claim.held], self.now))
         if row := self.owned(claim):
             row.state = "queued"
 
@@ -174,68 +275,57 @@ class ClaimsMachine(RuleBasedStateMachine):
     def deliver(self, data: st.DataObject) -> None:
         claim = self.chosen(data)
         row = self.owned(claim)
-        won = self.write(lambda session: self._deliver(session, claim))
-        stored = self.rows[claim.generation_id]
-        assert won == (row is not None or (stored.state == "ready" and stored.attempt == claim.attempt))
+        won = self.world.write(lambda session: self.delivered(session, claim))
+        known = self.model.rows[claim.generation_id]
+        assert won == (row is not None or (known.state == "ready" and known.attempt == claim.attempt))
         if row is not None:
             row.state = "ready"
-            self.posted -= row.price
+            self.model.posted -= row.price
 
     @precondition(lambda self: self.claims)
-    @rule(data=st.data(), retryable=st.booleans())
-    def fail(self, data: st.DataObject, retryable: bool) -> None:
+    @rule(data=st.data(), state=st.sampled_from(["retryable", "error", "content_moderated"]))
+    def fail(self, data: st.DataObject, state: str) -> None:
         claim = self.chosen(data)
-        failed = Failed("broken", "broken", retryable)
+        moderated = Failed("moderated", "moderated", False, "content_moderated")
+        failed = moderated if state == "content_moderated" else Failed("broken", "broken", state == "retryable")
         row = self.owned(claim)
-        won = self.write(lambda s: claims.settle_failed(s, *claim.held, failed, self.now, MAX_FAILURES))
+        won = self.world.write(lambda s: claims.settle_failed(s, *claim.held, failed, self.now, MAX_FAILURES))
         assert won == (row is not None)
         if row is not None:
             row.failures += 1
-            row.state = "queued" if retryable and row.failures < MAX_FAILURES else "error"
-
-    @precondition(lambda self: self.claims)
-    @rule(data=st.data())
-    def moderate(self, data: st.DataObject) -> None:
-        claim = self.chosen(data)
-        failed = Failed("moderated", "moderated", False, "content_moderated")
-        row = self.owned(claim)
-        won = self.write(lambda s: claims.settle_failed(s, *claim.held, failed, self.now, MAX_FAILURES))
-        assert won == (row is not None)
-        if row is not None:
-            row.failures += 1
-            row.state = "content_moderated"
+            if failed.retryable and row.failures < MAX_FAILURES:
+                row.state = "queued"
+            else:
+                row.end(failed.state)
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data())
     def stop(self, data: st.DataObject) -> None:
         claim = self.chosen(data)
         row = self.owned(claim)
-        won = self.write(lambda session: claims.settle_cancelled(session, *claim.held, self.now))
+        won = self.world.write(lambda session: claims.settle_cancelled(session, *claim.held, self.now))
         assert won == (row is not None)
         if row is not None:
-            row.state = "cancelled"
+            row.end("cancelled")
 
-    @precondition(lambda self: self.tasks)
+    @precondition(lambda self: self.model.rows)
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
-        ids = data.draw(st.sampled_from(self.tasks[-4:]))
-
-        async def work(session: AsyncSession) -> None:
-            generation = await session.get_one(Generation, ids[0])
-            await claims.request_cancel(session, generation.task_id, self.now)
-
-        self.write(work)
-        for row in (self.rows[one] for one in ids):
-            if row.state == "queued":
-                row.state = "cancelled"
-            elif row.state == "running":
-                row.cancelled = True
+        row = data.draw(st.sampled_from(list(self.model.rows.values())[-4:]), label="row")
+        self.world.write(lambda session: claims.request_cancel(session, row.task_id, self.now))
+        if row.state == "queued":
+            row.end("cancelled")
+        elif row.state == "running":
+            row.cancelled = True
 
     @rule()
     def sweep(self) -> None:
-        self.write(lambda session: claims.sweep(session, self.now, MAX_FAILURES))
-        for row in self.rows.values():
-            self._expect_sweep(row)
+        async def work(session: AsyncSession) -> None:
+            await claims.sweep(session, self.now, MAX_FAILURES)
+            await idempotency.forget_expired(session, self.now)
+
+        self.world.write(work)
+        self.model.sweep(self.now, MAX_FAILURES)
 
     @precondition(lambda self: any(self.owned(claim) for claim in self.claims))
     @rule()
@@ -245,127 +335,162 @@ class ClaimsMachine(RuleBasedStateMachine):
         self.sweep()
         self.claim(3)
 
-    @rule(amount=st.integers(-5, 5))
-    def adjust(self, amount: int) -> None:
-        def work(session: AsyncSession) -> Awaitable[None]:
-            return ledger.credit(session, self.account_id, amount, "adjust", None, "admin", "why", self.now)
+    @rule(
+        kind=st.sampled_from(["free", "grant", "purchase"]),
+        micro=st.integers(1, 9),
+        ends=st.sampled_from([None, 5.0, 700.0]),
+    )
+    def grant(self, kind: CreditKind, micro: int, ends: float | None) -> None:
+        expires_at = None if ends is None else self.now + timedelta(seconds=ends)
+        self.world.write(
+            lambda s: ledger.credit(s, self.account_id, micro, kind, None, "a", "b", self.now, expires_at=expires_at)
+        )
+        self.model.add(kind, micro, expires_at)
 
-        if self.posted - self.held + amount < 0:
+    @rule()
+    def expire(self) -> None:
+        lost = self.world.write(lambda session: ledger.expire(session, self.account_id, self.now))
+        assert lost == self.model.expire(self.now)
+
+    @rule(micro=st.integers(-5, 5))
+    def adjust(self, micro: int) -> None:
+        def work(session: AsyncSession) -> Awaitable[None]:
+            return ledger.credit(session, self.account_id, micro, "adjust", None, "admin", "why", self.now)
+
+        if self.model.available(self.now) + micro < 0:
             with pytest.raises(InsufficientCredits):
-                self.write(work)
+                self.world.write(work)
             return
-        self.write(work)
-        self.posted += amount
+        self.world.write(work)
+        if micro < 0:
+            self.model.draw(-micro, self.now)
+        self.model.add("adjust", micro, None)
+
+    @rule()
+    def rotate(self) -> None:
+        async def work(session: AsyncSession) -> str:
+            row = await session.get_one(ApiKey, self.key_id)
+            overlap = timedelta(seconds=OVERLAP_S)
+            return (await rotate_key(row, self.world.parts.secrets, self.now, overlap)).token
+
+        self.tokens.append(self.world.write(work))
+        self.token_until = self.now + timedelta(seconds=OVERLAP_S)
+
+    @rule()
+    def look_up_every_secret(self) -> None:
+        """The newest one works, the one before until its overlap ends, and no other."""
+
+        async def read() -> list[bool]:
+            async with self.world.database.read() as session:
+                secrets = self.world.parts.secrets
+                return [await look_up(session, token, secrets, self.now) is not None for token in self.tokens[-3:]]
+
+        *older, newest = self.world.runner.run(read())
+        assert newest
+        assert older[-1:] in ([], [self.now < self.token_until])
+        assert not any(older[:-1])
 
     @precondition(lambda self: any(self.owned(claim) for claim in self.claims))
-    @rule(data=st.data(), survived=st.integers(1, 6))
+    @rule(data=st.data(), survived=st.integers(0, 9))
     def crash_while_delivering(self, data: st.DataObject, survived: int) -> None:
-        """Die after the n-th statement of the settle, or just before its commit: nothing of it may remain."""
         claim = data.draw(st.sampled_from([claim for claim in self.claims if self.owned(claim)]))
-        self._crash_after(survived, lambda session: self._deliver(session, claim))
 
-    @rule(survived=st.integers(1, 9))
-    def crash_while_submitting(self, survived: int) -> None:
-        if self.posted - self.held >= 1:
-            self._crash_after(survived, self._task(price=1))
+        async def work() -> None:
+            async with self.world.database.write() as session:
+                await self.delivered(session, claim)
+
+        self.world.crash_after(survived, work())
+
+    @rule(survived=st.integers(0, 20), key=st.sampled_from([None, "a", "c"]))
+    def crash_while_submitting(self, survived: int, key: str | None) -> None:
+        if self.refusal(1, key) is None and self.model.answer(key, self.now) is None:
+            self.world.crash_after(survived, self.sent(1, key))
+
+    @precondition(lambda self: any(grant.remaining and not grant.is_alive(self.now) for grant in self.model.grants))
+    @rule(survived=st.integers(0, 7))
+    def crash_while_expiring(self, survived: int) -> None:
+        async def work() -> None:
+            async with self.world.database.write() as session:
+                await ledger.expire(session, self.account_id, self.now)
+
+        self.world.crash_after(survived, work())
 
     @invariant()
     def the_database_equals_the_model(self) -> None:
-        async def read() -> tuple[Account, list[Generation]]:
-            async with self.database.read() as session:
-                account = await session.get_one(Account, self.account_id)
-                query = select(Generation).where(Generation.account_id == self.account_id)
-                return account, list((await session.scalars(query)).all())
+        rows, account, left, spent = self.stored()
+        model = self.model
+        assert account == (model.posted, model.held)
+        assert left == [grant.remaining for grant in model.grants]
+        assert spent == model.spent
+        assert rows == {one: (row.state, row.attempt, row.failures) for one, row in model.rows.items()}
 
-        account, stored = self.runner.run(read())
-        assert (account.posted_micro, account.held_micro) == (self.posted, self.held)
-        assert {row.id: (row.state, row.attempt, row.failures) for row in stored} == {
-            one: (row.state, row.attempt, row.failures) for one, row in self.rows.items()
-        }
-
-    def teardown(self) -> None:
-        self.now += timedelta(seconds=DEADLINE_S)
-        self.sweep()
-        assert self.held == 0
-        self.the_database_equals_the_model()
-        assert self.runner.run(self._verify()) == []
-
-    async def _verify(self) -> list[ledger.Breach]:
-        async with self.database.read() as session:
-            return await ledger.verify(session)
-
-    def _task(
-        self, price: int, num_images: int = 1, priority: int = 0
-    ) -> Callable[[AsyncSession], Awaitable[list[str]]]:
-        return lambda session: insert_task(
-            session,
-            self.account_id,
-            now=self.now,
-            num_images=num_images,
-            price_micro=price,
-            priority=priority,
-            pool=self.pool,
-            make_id=self.next_id,
+    def stored(self) -> tuple[dict[str, tuple[str, int, int]], tuple[int, int], list[int], int]:
+        """Rows, posted and held, what is left of each grant, and what the key has spent."""
+        mine = Generation.account_id == self.account_id
+        rows = select(Generation.id, Generation.state, Generation.attempt, Generation.failures).where(mine)
+        grants = select(CreditGrant.remaining_micro).where(CreditGrant.account_id == self.account_id)
+        money = select(Account.posted_micro, Account.held_micro, ApiKey.spent_micro).where(
+            ApiKey.id == self.key_id, Account.id == ApiKey.account_id
         )
 
-    def _deliver(self, session: AsyncSession, claim: Claim) -> Awaitable[bool]:
+        async def read() -> tuple[dict[str, tuple[str, int, int]], tuple[int, int], list[int], int]:
+            async with self.world.database.read() as session:
+                found = {row[0]: (row[1], row[2], row[3]) for row in await session.execute(rows)}
+                left = (await session.scalars(grants.order_by(CreditGrant.id))).all()
+                posted, held, spent = (await session.execute(money)).one()
+                return found, (posted, held), list(left), spent
+
+        return self.world.runner.run(read())
+
+    def teardown(self) -> None:
+        if not self.tokens:
+            return
+        self.world.clock.advance(DEADLINE_S)
+        self.sweep()
+        self.expire()
+        assert self.model.held == 0
+        self.the_database_equals_the_model()
+        assert self.world.runner.run(self._verify()) == []
+
+    async def _verify(self) -> list[ledger.Breach]:
+        async with self.world.database.read() as session:
+            return await ledger.verify(session)
+
+    def delivered(self, session: AsyncSession, claim: Claim) -> Awaitable[bool]:
         key = result_key(claim.generation_id, claim.attempt, "png")
         picture = Delivered(key, "image/png", "0" * 64, 128, 128, 0, 1, self.now)
         return claims.settle_delivered(session, *claim.held, picture, self.now)
 
-    def _expect_sweep(self, row: Expected) -> None:
-        is_lost = row.state == "running" and row.lease_until <= self.now
-        if row.state in ("queued", "running") and row.deadline_at <= self.now:
-            row.state = "error"
-        elif row.cancelled and (row.state == "queued" or is_lost):
-            row.state = "cancelled"
-        elif is_lost:
-            row.failures += row.stepped
-            row.state = "error" if row.stepped and row.failures >= MAX_FAILURES else "queued"
 
-    def _crash_after(self, survived: int, work: Callable[[AsyncSession], Awaitable[object]]) -> None:
-        engine = self.database.engine.sync_engine
-        num_left = survived
-
-        def count(*_: object) -> None:
-            nonlocal num_left
-            num_left -= 1
-            if num_left < 0:
-                raise Crash
-
-        async def die_before_the_commit(session: AsyncSession) -> None:
-            await work(session)
-            raise Crash
-
-        event.listen(engine, "before_cursor_execute", count)
-        try:
-            with pytest.raises(Crash):
-                self.write(die_before_the_commit)
-        finally:
-            event.remove(engine, "before_cursor_execute", count)
+def answered(task: Submitted) -> Answer:
+    return Answer(200, {"id": task.task_id})
 
 
-def run(url: str, profile: settings) -> None:
-    """All examples share the database; each has an account and a pool of its own."""
-    database = Database.open(url)
+async def as_coroutine(work: Awaitable[T]) -> T:
+    return await work
+
+
+def run(url: str, folder: Path, profile: settings) -> None:
+    """All examples share the database; each has an account, a key, a pool and a network of its own."""
     with asyncio.Runner() as runner:
+        world = World(url, folder, runner)
 
         class Machine(ClaimsMachine):
             def __init__(self) -> None:
-                super().__init__(database, runner)
+                super().__init__(world)
 
         try:
             run_state_machine_as_test(Machine, settings=profile)
         finally:
-            runner.run(database.close())
+            runner.run(world.database.close())
 
 
-def test_any_order_of_events_keeps_rows_and_money_right(database_url: str) -> None:
-    run(database_url, SUITE)
+def test_any_order_of_events_keeps_rows_and_money_right(database_url: str, tmp_path: Path) -> None:
+    run(database_url, tmp_path, SUITE)
 
 
 @pytest.mark.prove
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("batch", range(NUM_BATCHES))
-def test_any_order_of_events_in_five_hundred_examples(database_url: str, batch: int) -> None:
-    run(database_url, PROVE)
+def test_any_order_of_events_in_five_hundred_examples(database_url: str, tmp_path: Path, batch: int) -> None:
+    run(database_url, tmp_path, PROVE)
