@@ -12,7 +12,7 @@ from app.cli.options import DataDir, given
 from app.cli.processes import keep_to_own_packages
 from app.cli.terminal import CommandError, say
 from app.core.catalog import CATALOG, Catalog
-from app.core.config import Settings, load_settings
+from app.core.config import Settings, load_settings, set_default_variable
 from app.core.licences import Licence
 from app.core.operator_rows import OperatorRow, add_operator_row, checked_row, operator_rows, with_operator_rows
 
@@ -137,6 +137,7 @@ def _base(settings: Settings, base: str) -> Path:
 def _run(arguments: list[str]) -> None:
     """Run the import. It says itself what is wrong; an interrupt from the terminal reaches it too, and it cleans up."""
     keep_to_own_packages()
+    set_default_variable("HF_HUB_DISABLE_TELEMETRY", "1")
     child = subprocess.Popen([sys.executable, "-m", "models.importing", *arguments])
     while True:
         try:

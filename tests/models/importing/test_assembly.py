@@ -18,7 +18,14 @@ from models.checkpoints import flux1, flux2
 from models.checkpoints.autoencoder import load_autoencoder
 from models.checkpoints.files import TensorFiles
 from models.checkpoints.provenance import fingerprint, recorded, sha256_of
-from models.errors import CheckpointError, MalformedConfig, MalformedFile, ShapeMismatch, UnknownKeys, UnsupportedSampler
+from models.errors import (
+    CheckpointError,
+    MalformedConfig,
+    MalformedFile,
+    ShapeMismatch,
+    UnknownKeys,
+    UnsupportedSampler,
+)
 from models.importing.errors import ImportRefused
 from models.importing.weights import safe_files
 from models.pipeline.loading import load_components
