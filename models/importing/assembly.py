@@ -11,7 +11,7 @@ from models.checkpoints.provenance import PROVENANCE, fingerprint, record_of, wr
 from models.errors import ShapeMismatch
 from models.flow.flux1 import Flux1Params
 from models.flow.flux2 import Flux2Params
-from models.importing.components import Workplace, bring
+from models.importing.components import Workplace, bring, params_of_family
 from models.importing.errors import ImportRefused
 from models.importing.hub import SCHEME, fetched
 from models.importing.index import is_named, write_index
@@ -140,10 +140,10 @@ def _check(folder: Path, target: Target, request: Request) -> None:
             raise ImportRefused(f"{request.source} is no {REDUX_PIPELINE}")
         load_image_prompter(folder, "meta")
         return
-    params = load_components(folder, "meta").transformer.params
-    published_params = target.spec.params if target.has_published_sizes else None
-    if published_params is not None and params != published_params:
-        raise ShapeMismatch(request.source, f"this is not {request.name}", _differences(params, published_params))
+    load_components(folder, "meta")
+    wanted = target.spec.params if target.has_published_sizes else None
+    if wanted is not None and (params := params_of_family(wanted, folder / target.denoiser)) != wanted:
+        raise ShapeMismatch(request.source, f"this is not {request.name}", _differences(params, wanted))
 
 
 def _differences(params: object, wanted: Flux1Params | Flux2Params) -> list[str]:

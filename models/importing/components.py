@@ -164,13 +164,16 @@ def _pattern_params(pattern: Path | None, found: Detected) -> Flux1Params | Flux
     """Sizes of the transformer in a folder, when it is one of the same family whose heads are as wide."""
     if pattern is None or found.params is None:
         return None
-    config = Config(pattern / "config.json")
-    readers = {Flux1Params: flux1.transformer_params, Flux2Params: flux2.transformer_params}
-    classes = {Flux1Params: flux1.TRANSFORMER_CLASS, Flux2Params: flux2.TRANSFORMER_CLASS}
-    if config.text("_class_name") != classes[type(found.params)]:
+    params = params_of_family(found.params, pattern)
+    return params if params is not None and params.head_dim == found.params.head_dim else None
+
+
+def params_of_family(family: Flux1Params | Flux2Params, folder: Path) -> Flux1Params | Flux2Params | None:
+    """Sizes of the transformer in a folder, if it is of the same family as these."""
+    is_flux1, config = isinstance(family, Flux1Params), Config(folder / "config.json")
+    if config.text("_class_name") != (flux1.TRANSFORMER_CLASS if is_flux1 else flux2.TRANSFORMER_CLASS):
         return None
-    params = readers[type(found.params)](config)
-    return params if params.head_dim == found.params.head_dim else None
+    return flux1.transformer_params(config) if is_flux1 else flux2.transformer_params(config)
 
 
 def _autoencoder(path: Path, found: Detected, pattern: Path | None) -> Converted:

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import httpx2
-from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub import (
+    HfApi,
+    snapshot_download,  # pyright: ignore[reportUnknownVariableType] (a dict and a tqdm without their arguments)
+)
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
 from models.checkpoints.config import read_object
@@ -131,7 +134,7 @@ def _of(component: str, listed: Mapping[str, Listed]) -> list[str]:
         [name for name in names if name.endswith(".safetensors")],
         [name for name in names if PurePosixPath(name).suffix in UNSAFE_SUFFIXES],
     )
-    return small + next((found for found in sets if found), [])
+    return small + next((found for found in sets if found), list[str]())
 
 
 def _fetch(repo: str, commit: str, names: list[str], folder: Path) -> None:

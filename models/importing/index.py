@@ -45,7 +45,8 @@ def write_index(folder: Path, target: Target, source: Path | None) -> None:
 def is_named(index: Mapping[str, object], name: str) -> bool:
     """Whether an index gives a component a class."""
     value = index.get(name)
-    return isinstance(value, list) and bool(value) and all(isinstance(one, str) for one in cast(list[object], value))
+    items = cast(list[object], value) if isinstance(value, list) else []
+    return bool(items) and all(isinstance(item, str) for item in items)
 
 
 def _entry(folder: Path, classes: tuple[str, ...], known: object) -> list[str]:

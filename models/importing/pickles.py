@@ -154,10 +154,11 @@ def _tensors(path: Path, held: Mapping[object, object]) -> Iterator[tuple[str, T
             if not isinstance(value, Mapping):
                 yield name, _plain(path, name, value)
                 continue
-            if id(value) in seen:
+            below = cast(Mapping[object, object], value)
+            if id(below) in seen:
                 raise UnsafeFormat(f"{path} is refused: {name[:200]} is there twice")
-            seen.add(id(value))
-            waiting.append((f"{name}.", cast(Mapping[object, object], value)))
+            seen.add(id(below))
+            waiting.append((f"{name}.", below))
 
 
 def _plain(path: Path, name: str, value: object) -> Tensor:

@@ -24,8 +24,8 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.mark.parametrize("row", [row for row in CATALOG if row.network is not None], ids=lambda row: row.name)
 def test_every_network_of_the_catalogue_can_be_imported_under_its_licence(settings: Settings, row: CatalogRow) -> None:
-    made = installable(settings, row.network, None)
     assert row.network is not None
+    made = installable(settings, row.network, None)
     assert (made.folder, made.like, made.licence, made.row) == (row.network, None, row.licence, None)
 
 
