@@ -38,7 +38,7 @@ def service(new_service: Callable[..., RunningService], database_url: str) -> It
 def test_nothing_is_lost_or_paid_twice_in_minutes_of_chaos(service: RunningService) -> None:
     dice = random.Random(2)
     num_kills = 0
-    with PatientStorm(service, num_clients=12, pause_s=0.1, width=64, height=64, steps=4) as storm:
+    with PatientStorm(service, num_clients=12, pause_s=0.3, width=64, height=64, steps=4) as storm:
         while num_kills < NUM_KILLS or len(storm.answered) < NUM_JOBS:
             round_of_chaos(service, dice)
             num_kills += 1
