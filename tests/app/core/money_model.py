@@ -72,6 +72,10 @@ class Model:
         """Of the key's limit: what is under way and what was delivered."""
         return sum(row.price for row in self.rows.values() if row.is_active or row.state == "ready")
 
+    @property
+    def revenue(self) -> int:
+        return sum(row.price for row in self.rows.values() if row.state == "ready")
+
     def alive(self, now: datetime) -> list[ModelGrant]:
         """Grants with credits left, as they burn."""
         left = [grant for grant in self.grants if grant.remaining and grant.is_alive(now)]
