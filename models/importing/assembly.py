@@ -36,8 +36,8 @@ class Parts:
     base: Path | None
 
     @property
-    def beside(self) -> Path | None:
-        """The folder whose small files (defaults, notices) go with the result."""
+    def pattern(self) -> Path | None:
+        """The folder to go by where a file does not tell everything."""
         return self.whole or self.base
 
 
@@ -113,21 +113,26 @@ def _component_of(path: Path, name: str) -> Path:
 
 def _assemble(target: Target, parts: Parts, place: Workplace) -> None:
     for name, source in parts.components.items():
-        pattern = parts.beside / name if parts.beside is not None else None
+        pattern = parts.pattern / name if parts.pattern is not None else None
         bring(name, source, place, pattern if pattern is not None and pattern.is_dir() else None)
     if SCHEDULER not in parts.components and target.spec is not None:
         write_object(place.folder / SCHEDULER / "scheduler_config.json", published_schedule(target.spec))
     write_index(place.folder, target, parts.whole)
-    if parts.beside is not None:
-        _bring_notes(parts.beside, place.folder)
+    if parts.whole is not None:
+        _bring_notices(parts.whole, place.folder, "")
+    if parts.base is not None:
+        _bring_notices(parts.base, place.folder, "base.")
+    defaults = parts.whole if parts.whole is not None else parts.base if SCHEDULER in parts.components else None
+    if defaults is not None and (defaults / GENERATION).is_file():
+        write_object(place.folder / GENERATION, read_object(defaults / GENERATION))
 
 
-def _bring_notes(source: Path, target: Path) -> None:
-    """Defaults and the texts that must stay with the weights."""
-    notices = [path for pattern in NOTICES for path in source.glob(pattern)]
-    for path in (source / GENERATION, *sorted(notices)):
+def _bring_notices(source: Path, target: Path, prefix: str) -> None:
+    """The texts that must stay with weights; those of a base are marked as its."""
+    notices = sorted({path for pattern in NOTICES for path in source.glob(pattern)})
+    for path in notices:
         if path.is_file() and path.stat().st_size <= MAX_NOTICE_BYTES:
-            (target / path.name).write_bytes(path.read_bytes())
+            (target / f"{prefix}{path.name}").write_bytes(path.read_bytes())
 
 
 def _check(folder: Path, target: Target, request: Request) -> None:

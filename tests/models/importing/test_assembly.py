@@ -82,6 +82,14 @@ def test_a_single_file_takes_the_rest_from_an_installed_folder(
     assert same(FluxPipeline.from_pretrained(made).transformer.state_dict(), tensors(dev / "transformer"))
 
 
+def test_licences_stay_with_what_they_are_of(bring: Import, dev: Path, tmp_path: Path) -> None:
+    base = copied(dev, tmp_path / "base")
+    (base / "LICENSE").write_text("the base's")
+    made = bring(native_file(dev / "transformer", tmp_path / "x.safetensors"), base=base)
+    assert (made / "base.LICENSE").read_text() == "the base's"
+    assert not (made / "LICENSE").exists(), "the file's own licence is another's"
+
+
 def test_flux2_in_a_single_file_becomes_a_folder_of_kleins(bring: Import, klein: Path, tmp_path: Path) -> None:
     made = bring(native_file(klein / "transformer", tmp_path / "x.safetensors"), "flux-nano", base=klein)
     pipeline = Flux2KleinPipeline.from_pretrained(made)
