@@ -1,6 +1,7 @@
 """`make bench`: every benchmark, one after another."""
 
-from tests.benchmarks import bench_gateway
+from tests.benchmarks import bench_gateway, bench_ledger
 
 if __name__ == "__main__":
     bench_gateway.main()
+    bench_ledger.main()
