@@ -138,6 +138,8 @@ def _reason(error: BaseException) -> str:
     text = str(error)
     if isinstance(error, pickle.UnpicklingError) and (name := FORBIDDEN.search(text)):
         return f"it wants to call {name[1]}, and weights need no such thing"
+    if isinstance(error, pickle.UnpicklingError):
+        return "it holds something else than tensors in dicts"
     first = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
     return f"it is no file of weights ({first[:200]})"
 
