@@ -8,8 +8,9 @@ reads stays true until the commit.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, case, insert, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, insert, literal_column, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.db.tables.credit_grant import CreditGrant, GrantKind
@@ -34,8 +35,8 @@ class Draw:
     micro: int
 
 
-async def open_grant(
-    session: AsyncSession,
+def open_grant(
+    connection: Connection,
     account_id: str,
     kind: GrantKind,
     amount_micro: int,
@@ -51,17 +52,16 @@ async def open_grant(
         "expires_at": expires_at,
         "created_at": now,
     }
-    grant_id = (await session.scalars(insert(CreditGrant).values(values).returning(CreditGrant.id))).one()
-    return Draw(grant_id, amount_micro)
+    return Draw(connection.scalars(_OPEN, values).one(), amount_micro)
 
 
-async def draw(session: AsyncSession, account_id: str, micro: int, now: datetime) -> list[Draw]:
+def draw(connection: Connection, account_id: str, micro: int, now: datetime) -> list[Draw]:
     """Take so many credits out of the account's grants, in their order.
 
     Raises:
         InsufficientCredits: less is left that has not expired. The caller gives its transaction up.
     """
-    found = (await session.execute(_left(account_id, now))).all()
+    found = connection.execute(_LEFT, {"account": account_id, "now": now}).all()
     left = [Draw(grant_id, remaining) for grant_id, remaining in found]
     draws = first_of(left, micro)
     if sum(one.micro for one in draws) < micro:
@@ -71,26 +71,20 @@ async def draw(session: AsyncSession, account_id: str, micro: int, now: datetime
             available_micro=sum(one.micro for one in left),
         )
     for one in draws:
-        await _move(session, one.grant_id, -one.micro)
+        _move(connection, one.grant_id, -one.micro)
     return draws
 
 
-async def put_back(session: AsyncSession, draws: Iterable[Draw]) -> None:
+def put_back(connection: Connection, draws: Iterable[Draw]) -> None:
     """What was drawn and not spent is left again, each part in its own grant."""
     for one in draws:
-        await _move(session, one.grant_id, one.micro)
+        _move(connection, one.grant_id, one.micro)
 
 
-async def held_by(session: AsyncSession, account_id: str, generation_id: str) -> list[Draw]:
+def held_by(connection: Connection, account_id: str, generation_id: str) -> list[Draw]:
     """What a generation reserved, in the order in which it was drawn."""
-    query = (
-        select(LedgerEntry.grant_id, LedgerEntry.amount_micro)
-        .join(LedgerTransaction, LedgerTransaction.id == LedgerEntry.transaction_id)
-        .where(LedgerTransaction.generation_id == generation_id, LedgerTransaction.kind == "reserve")
-        .where(LedgerEntry.ledger_account == held_account(account_id))
-        .order_by(LedgerEntry.id)
-    )
-    return [Draw(grant_id, micro) for grant_id, micro in (await session.execute(query)).all()]
+    names = {"generation": generation_id, "held": held_account(account_id)}
+    return [Draw(grant_id, micro) for grant_id, micro in connection.execute(_HELD, names).all()]
 
 
 async def accounts_with_expired(session: AsyncSession, now: datetime, limit: int = 100) -> Sequence[str]:
@@ -99,14 +93,14 @@ async def accounts_with_expired(session: AsyncSession, now: datetime, limit: int
     return (await session.scalars(query.limit(limit))).all()
 
 
-async def end_expired(session: AsyncSession, account_id: str, now: datetime) -> list[Draw]:
+def end_expired(connection: Connection, account_id: str, now: datetime) -> list[Draw]:
     """Empty the account's grants whose time is over; what was left in each."""
     query = select(CreditGrant.id, CreditGrant.remaining_micro).where(
         CreditGrant.account_id == account_id, *_is_over(now)
     )
-    ended = [Draw(grant_id, remaining) for grant_id, remaining in (await session.execute(query)).all()]
+    ended = [Draw(grant_id, remaining) for grant_id, remaining in connection.execute(query).all()]
     for one in ended:
-        await _move(session, one.grant_id, -one.micro)
+        _move(connection, one.grant_id, -one.micro)
     return ended
 
 
@@ -132,29 +126,40 @@ def last_of(draws: Sequence[Draw], micro: int) -> list[Draw]:
     return kept
 
 
-def in_order() -> tuple[ColumnElement[int] | ColumnElement[bool] | ColumnElement[datetime | None], ...]:
+def in_order() -> tuple[ColumnElement[Any], ...]:
     """The order in which grants are burnt, for ORDER BY."""
     rank = case({kind: index for index, kind in enumerate(KINDS_IN_ORDER)}, value=CreditGrant.kind)
     return rank, CreditGrant.expires_at.is_(None), CreditGrant.expires_at.expression, CreditGrant.id.expression
-
-
-def _left(account_id: str, now: datetime):
-    alive = or_(CreditGrant.expires_at.is_(None), CreditGrant.expires_at > now)
-    query = select(CreditGrant.id, CreditGrant.remaining_micro)
-    return query.where(CreditGrant.account_id == account_id, _HAS_LEFT, alive).order_by(*in_order())
 
 
 def _is_over(now: datetime) -> tuple[ColumnElement[bool], ...]:
     return _HAS_LEFT, CreditGrant.expires_at.is_not(None), CreditGrant.expires_at <= now
 
 
-async def _move(session: AsyncSession, grant_id: int, micro: int) -> None:
-    moving = (
-        update(CreditGrant)
-        .where(CreditGrant.id == grant_id, CreditGrant.remaining_micro + micro >= 0)
-        .values(remaining_micro=CreditGrant.remaining_micro + micro)
-        .returning(CreditGrant.id)
-        .execution_options(synchronize_session=False)
-    )
-    if (await session.scalars(moving)).first() is None:
+def _move(connection: Connection, grant_id: int, micro: int) -> None:
+    if connection.scalars(_MOVE, {"grant": grant_id, "micro": micro}).first() is None:
         raise LedgerBroken(f"grant {grant_id} does not have the {-micro} micro-credits that were read in it")
+
+
+# Statements of every submit and settle are made once: making one costs more than running it.
+
+_OPEN = insert(CreditGrant).returning(CreditGrant.id)
+_LEFT = (
+    select(CreditGrant.id, CreditGrant.remaining_micro)
+    .where(CreditGrant.account_id == bindparam("account"), _HAS_LEFT)
+    .where(or_(CreditGrant.expires_at.is_(None), CreditGrant.expires_at > bindparam("now")))
+    .order_by(*in_order())
+)
+_HELD = (
+    select(LedgerEntry.grant_id, LedgerEntry.amount_micro)
+    .join(LedgerTransaction, LedgerTransaction.id == LedgerEntry.transaction_id)
+    .where(LedgerTransaction.generation_id == bindparam("generation"), LedgerTransaction.kind == "reserve")
+    .where(LedgerEntry.ledger_account == bindparam("held"))
+    .order_by(LedgerEntry.id)
+)
+_MOVE = (
+    update(CreditGrant)
+    .where(CreditGrant.id == bindparam("grant"), CreditGrant.remaining_micro + bindparam("micro") >= 0)
+    .values(remaining_micro=CreditGrant.remaining_micro + bindparam("micro"))
+    .returning(CreditGrant.id)
+)

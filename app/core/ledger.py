@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from app.core import grants
 from app.core.audit import Breach as Breach
@@ -52,12 +53,17 @@ async def reserve(session: AsyncSession, account_id: str, generation_id: str, am
         InsufficientCredits: less than the price is available (`details` say how much). The caller gives its transaction up.
     """
     _check_amount(amount_micro)
+    await session.run_sync(_reserve, Hold(generation_id, account_id, amount_micro), now)
+
+
+def _reserve(session: Session, hold: Hold, now: datetime) -> None:
+    connection, account_id = _connection(session), hold.account_id
     draws: Sequence[Draw] = ()
-    if amount_micro:
-        await _change_account(session, account_id, held=amount_micro)
-        draws = await grants.draw(session, account_id, amount_micro, now)
-    reason = {"kind": "reserve", "account_id": account_id, "generation_id": generation_id, "created_at": now}
-    await _write(session, reason, _moved(draws, available_account(account_id), held_account(account_id)))
+    if hold.price_micro:
+        _change_account(connection, account_id, held=hold.price_micro)
+        draws = grants.draw(connection, account_id, hold.price_micro, now)
+    entries = _moved(draws, available_account(account_id), held_account(account_id))
+    _write(connection, _reason("reserve", account_id, now, generation_id=hold.generation_id), entries)
 
 
 async def settle(session: AsyncSession, hold: Hold, captured_micro: int, now: datetime) -> None:
@@ -65,24 +71,31 @@ async def settle(session: AsyncSession, hold: Hold, captured_micro: int, now: da
 
     The caller has just won the transition of the generation to a final state, in this transaction.
     """
-    price_micro, account_id = hold.price_micro, hold.account_id
-    if not 0 <= captured_micro <= price_micro:
-        raise ValueError(f"captured {captured_micro} of {price_micro} micro-credits")
-    draws: Sequence[Draw] = ()
-    if price_micro:
-        if not await _close_hold(session, hold, captured_micro):
-            raise LedgerBroken(
-                f"account {account_id} holds less than the {price_micro} of generation {hold.generation_id}"
-            )
-        draws = await grants.held_by(session, account_id, hold.generation_id)
-        if sum(one.micro for one in draws) != price_micro:
-            raise LedgerBroken(f"generation {hold.generation_id} reserved {draws}, not its price of {price_micro}")
+    if not 0 <= captured_micro <= hold.price_micro:
+        raise ValueError(f"captured {captured_micro} of {hold.price_micro} micro-credits")
+    await session.run_sync(_settle, hold, captured_micro, now)
+
+
+def _settle(session: Session, hold: Hold, captured_micro: int, now: datetime) -> None:
+    connection, account_id = _connection(session), hold.account_id
+    draws = _closed(connection, hold, captured_micro) if hold.price_micro else ()
     captured, released = grants.first_of(draws, captured_micro), grants.last_of(draws, captured_micro)
-    await grants.put_back(session, released)
-    reason = {"kind": "settle", "account_id": account_id, "generation_id": hold.generation_id, "created_at": now}
+    grants.put_back(connection, released)
     held = held_account(account_id)
     entries = _moved(captured, held, REVENUE) + _moved(released, held, available_account(account_id))
-    await _write(session, reason, entries)
+    _write(connection, _reason("settle", account_id, now, generation_id=hold.generation_id), entries)
+
+
+def _closed(connection: Connection, hold: Hold, captured_micro: int) -> Sequence[Draw]:
+    """What was held, in the order in which it was drawn; the account holds it no longer."""
+    values = {"account": hold.account_id, "held": hold.price_micro, "captured": captured_micro}
+    if connection.scalars(_CLOSE, values).first() is None:
+        price = hold.price_micro
+        raise LedgerBroken(f"account {hold.account_id} holds less than the {price} of generation {hold.generation_id}")
+    draws = grants.held_by(connection, hold.account_id, hold.generation_id)
+    if sum(one.micro for one in draws) != hold.price_micro:
+        raise LedgerBroken(f"generation {hold.generation_id} reserved {draws}, not its price of {hold.price_micro}")
+    return draws
 
 
 async def release_all(session: AsyncSession, holds: Iterable[Hold], now: datetime) -> None:
@@ -113,29 +126,51 @@ async def credit(
     """
     if kind != "adjust":
         _check_amount(amount_micro)
-    if amount_micro:
-        await _change_account(session, account_id, posted=amount_micro)
-    why: dict[str, Any] = {"kind": kind, "account_id": account_id, "created_at": now}
-    why |= {"reference": reference, "actor": actor, "reason": reason}
+    why = _reason(kind, account_id, now, reference=reference, actor=actor, reason=reason)
+    await session.run_sync(_credit, account_id, amount_micro, kind, why, expires_at)
+
+
+def _credit(
+    session: Session,
+    account_id: str,
+    amount_micro: int,
+    kind: CreditKind,
+    why: dict[str, Any],
+    expires_at: datetime | None,
+) -> None:
+    connection, now = _connection(session), why["created_at"]
     source, available = SOURCES[kind], available_account(account_id)
+    if amount_micro:
+        _change_account(connection, account_id, posted=amount_micro)
     if amount_micro > 0:
-        grant = await grants.open_grant(session, account_id, GRANT_KINDS[kind], amount_micro, expires_at, now)
-        await _write(session, why, _moved([grant], source, available))
+        grant = grants.open_grant(connection, account_id, GRANT_KINDS[kind], amount_micro, expires_at, now)
+        _write(connection, why, _moved([grant], source, available))
     else:
-        draws = await grants.draw(session, account_id, -amount_micro, now) if amount_micro else ()
-        await _write(session, why, _moved(draws, available, source))
+        draws = grants.draw(connection, account_id, -amount_micro, now) if amount_micro else ()
+        _write(connection, why, _moved(draws, available, source))
 
 
 async def expire(session: AsyncSession, account_id: str, now: datetime) -> int:
     """End the account's grants whose time is over. Returns the micro-credits that were left in them."""
-    await session.execute(select(Account.id).where(Account.id == account_id).with_for_update(key_share=True))
-    ended = await grants.end_expired(session, account_id, now)
+    return await session.run_sync(_expire, account_id, now)
+
+
+def _expire(session: Session, account_id: str, now: datetime) -> int:
+    connection = _connection(session)
+    connection.execute(select(Account.id).where(Account.id == account_id).with_for_update(key_share=True))
+    ended = grants.end_expired(connection, account_id, now)
     total_micro = sum(one.micro for one in ended)
     if total_micro:
-        await _change_account(session, account_id, posted=-total_micro)
-        reason = {"kind": "expire", "account_id": account_id, "created_at": now}
-        await _write(session, reason, _moved(ended, available_account(account_id), EXPIRED))
+        _change_account(connection, account_id, posted=-total_micro)
+        entries = _moved(ended, available_account(account_id), EXPIRED)
+        _write(connection, _reason("expire", account_id, now), entries)
     return total_micro
+
+
+def _connection(session: Session) -> Connection:
+    """The transaction's connection, once the rows that this session has made are in the database."""
+    session.flush()
+    return session.connection()
 
 
 def _check_amount(amount_micro: int) -> None:
@@ -143,36 +178,38 @@ def _check_amount(amount_micro: int) -> None:
         raise ValueError(f"{amount_micro} micro-credits: an amount is not negative")
 
 
-async def _change_account(session: AsyncSession, account_id: str, *, posted: int = 0, held: int = 0) -> None:
+def _change_account(connection: Connection, account_id: str, *, posted: int = 0, held: int = 0) -> None:
     """Change what the account has and holds, unless it would have less than it holds."""
-    changing = (
-        update(Account)
-        .where(Account.id == account_id, Account.posted_micro - Account.held_micro >= held - posted)
-        .values(posted_micro=Account.posted_micro + posted, held_micro=Account.held_micro + held)
-        .returning(Account.id)
-        .execution_options(synchronize_session=False)
-    )
-    if (await session.scalars(changing)).first() is None:
+    values = {"account": account_id, "posted": posted, "held": held, "taken": held - posted}
+    if connection.scalars(_CHANGE, values).first() is None:
         available = select(Account.posted_micro - Account.held_micro).where(Account.id == account_id)
         raise InsufficientCredits(
             "not enough credits for this request",
             required_micro=held - posted,
-            available_micro=await session.scalar(available) or 0,
+            available_micro=connection.scalar(available) or 0,
         )
 
 
-async def _close_hold(session: AsyncSession, hold: Hold, captured_micro: int) -> bool:
-    closing = (
-        update(Account)
-        .where(Account.id == hold.account_id, Account.held_micro >= hold.price_micro)
-        .values(
-            held_micro=Account.held_micro - hold.price_micro,
-            posted_micro=Account.posted_micro - captured_micro,
-        )
-        .returning(Account.id)
-        .execution_options(synchronize_session=False)
-    )
-    return (await session.scalars(closing)).first() is not None
+def _reason(
+    kind: str,
+    account_id: str,
+    now: datetime,
+    *,
+    generation_id: str | None = None,
+    reference: str | None = None,
+    actor: str | None = None,
+    reason: str | None = None,
+) -> dict[str, Any]:
+    """The values of a transaction's row."""
+    return {
+        "kind": kind,
+        "account_id": account_id,
+        "generation_id": generation_id,
+        "reference": reference,
+        "actor": actor,
+        "reason": reason,
+        "created_at": now,
+    }
 
 
 def _moved(draws: Iterable[Draw], source: str, target: str) -> list[dict[str, Any]]:
@@ -184,10 +221,29 @@ def _moved(draws: Iterable[Draw], source: str, target: str) -> list[dict[str, An
     ]
 
 
-async def _write(session: AsyncSession, transaction: dict[str, Any], entries: Iterable[dict[str, Any]]) -> None:
+def _write(connection: Connection, transaction: dict[str, Any], entries: Iterable[dict[str, Any]]) -> None:
     """Append one transaction and its entries."""
-    adding = insert(LedgerTransaction).values(transaction).returning(LedgerTransaction.id)
-    transaction_id = (await session.scalars(adding)).one()
+    transaction_id = connection.scalars(_APPEND, transaction).one()
     rows = [{"transaction_id": transaction_id, **entry} for entry in entries]
     if rows:
-        await session.execute(insert(LedgerEntry), rows)
+        connection.execute(_APPEND_ENTRY, rows)
+
+
+# Statements of every submit and settle are made once: making one costs more than running it.
+
+_CHANGE = (
+    update(Account)
+    .where(Account.id == bindparam("account"), Account.posted_micro - Account.held_micro >= bindparam("taken"))
+    .values(posted_micro=Account.posted_micro + bindparam("posted"), held_micro=Account.held_micro + bindparam("held"))
+    .returning(Account.id)
+)
+_CLOSE = (
+    update(Account)
+    .where(Account.id == bindparam("account"), Account.held_micro >= bindparam("held"))
+    .values(
+        held_micro=Account.held_micro - bindparam("held"), posted_micro=Account.posted_micro - bindparam("captured")
+    )
+    .returning(Account.id)
+)
+_APPEND = insert(LedgerTransaction).returning(LedgerTransaction.id)
+_APPEND_ENTRY = insert(LedgerEntry)
