@@ -174,7 +174,8 @@ class AccountUpdate(Body):
 class CreditCreate(Body):
     """Credits to add. The same `reference` of a kind is added once, however often it is sent."""
 
-    kind: Literal["purchase", "grant"]
+    kind: Literal["purchase", "grant", "free"]
+    """What was not paid for is spent first, free before granted."""
     credits: Annotated[Decimal, Field(gt=0, le=MOST_CREDITS, decimal_places=6)]
     reference: GivenName
     reason: Reason

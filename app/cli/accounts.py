@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from sqlalchemy import select
@@ -88,11 +88,15 @@ def add(
     reason: Reason,
     reference: Reference = None,
     days: Annotated[int | None, typer.Option(help="Days until what is left is lost. Default: never.", min=1)] = None,
+    kind: Annotated[
+        Literal["grant", "free", "purchase"],
+        typer.Option(help="What was not paid for is spent first, free before granted."),
+    ] = "grant",
     data_dir: DataDir = None,
 ) -> None:
-    """Grant credits to an account."""
+    """Grant credits to an account, or add what it has bought."""
     expires_at = None if days is None else SystemClock().utc_now() + timedelta(days=days)
-    granted = Credit("grant", credit, reason, reference, expires_at)
+    granted = Credit(kind, credit, reason, reference, expires_at)
     _credited(load_settings(**given(data_dir=data_dir)), account, granted)
 
 

@@ -50,7 +50,9 @@ def test_a_key_can_be_revoked_by_itself_or_by_its_id_but_not_twice_by_itself(dar
 
 def test_credits_are_granted_to_an_account_that_exists(darkroom: Run) -> None:
     darkroom("keys", "create", "--account", "ada", "--credits", "1")
-    granted = darkroom("credits", "add", "--account", "ada", "--credits", "2", "--reason", "a present")
+    granted = darkroom(
+        "credits", "add", "--account", "ada", "--credits", "2", "--reason", "a present", "--kind", "free"
+    )
     assert (granted.exit_code, granted.err) == (0, "Account 'ada' has 3 credits.\n")
     missing = darkroom("credits", "add", "--account", "bob", "--credits", "2", "--reason", "a present")
     assert (missing.exit_code, missing.err) == (1, "darkroom: there is no account 'bob'\n")
