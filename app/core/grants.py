@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, case, insert, liter
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.db.tables.credit_grant import CreditGrant, GrantKind
-from app.core.db.tables.ledger import LedgerEntry, LedgerTransaction, held_account
+from app.core.db.tables.ledger import LedgerEntry, LedgerTransaction
 from app.core.errors import InsufficientCredits
 
 KINDS_IN_ORDER: tuple[GrantKind, ...] = ("free", "promotional", "purchased")
@@ -52,7 +52,7 @@ def open_grant(
         "expires_at": expires_at,
         "created_at": now,
     }
-    return Draw(connection.scalars(_OPEN, values).one(), amount_micro)
+    return Draw(connection.execute(_OPEN, values).one().id, amount_micro)
 
 
 def draw(connection: Connection, account_id: str, micro: int, now: datetime) -> list[Draw]:
@@ -61,8 +61,10 @@ def draw(connection: Connection, account_id: str, micro: int, now: datetime) -> 
     Raises:
         InsufficientCredits: less is left that has not expired. The caller gives its transaction up.
     """
-    found = connection.execute(_LEFT, {"account": account_id, "now": now}).all()
-    left = [Draw(grant_id, remaining) for grant_id, remaining in found]
+    values = {"account": account_id, "now": now, "micro": micro}
+    if grant := connection.execute(_TAKE_FROM_FIRST, values).first():
+        return [Draw(grant.id, micro)]
+    left = [Draw(grant_id, remaining) for grant_id, remaining in connection.execute(_LEFT, values)]
     draws = first_of(left, micro)
     if sum(one.micro for one in draws) < micro:
         raise InsufficientCredits(
@@ -81,10 +83,10 @@ def put_back(connection: Connection, draws: Iterable[Draw]) -> None:
         _move(connection, one.grant_id, one.micro)
 
 
-def held_by(connection: Connection, account_id: str, generation_id: str) -> list[Draw]:
+def held_by(connection: Connection, generation_id: str) -> list[Draw]:
     """What a generation reserved, in the order in which it was drawn."""
-    names = {"generation": generation_id, "held": held_account(account_id)}
-    return [Draw(grant_id, micro) for grant_id, micro in connection.execute(_HELD, names).all()]
+    entries = sorted(connection.execute(_HELD, {"generation": generation_id}), key=lambda entry: entry.id)
+    return [Draw(entry.grant_id, entry.amount_micro) for entry in entries]
 
 
 async def accounts_with_expired(session: AsyncSession, now: datetime, limit: int = 100) -> Sequence[str]:
@@ -137,7 +139,7 @@ def _is_over(now: datetime) -> tuple[ColumnElement[bool], ...]:
 
 
 def _move(connection: Connection, grant_id: int, micro: int) -> None:
-    if connection.scalars(_MOVE, {"grant": grant_id, "micro": micro}).first() is None:
+    if connection.execute(_MOVE, {"grant": grant_id, "micro": micro}).first() is None:
         raise LedgerBroken(f"grant {grant_id} does not have the {-micro} micro-credits that were read in it")
 
 
@@ -150,13 +152,27 @@ _LEFT = (
     .where(or_(CreditGrant.expires_at.is_(None), CreditGrant.expires_at > bindparam("now")))
     .order_by(*in_order())
 )
-_HELD = (
-    select(LedgerEntry.grant_id, LedgerEntry.amount_micro)
-    .join(LedgerTransaction, LedgerTransaction.id == LedgerEntry.transaction_id)
-    .where(LedgerTransaction.generation_id == bindparam("generation"), LedgerTransaction.kind == "reserve")
-    .where(LedgerEntry.ledger_account == bindparam("held"))
-    .order_by(LedgerEntry.id)
+_TAKE_FROM_FIRST = (
+    update(CreditGrant)
+    .where(CreditGrant.id == _LEFT.with_only_columns(CreditGrant.id).correlate(None).limit(1).scalar_subquery())
+    .where(CreditGrant.remaining_micro >= bindparam("micro"))
+    .values(remaining_micro=CreditGrant.remaining_micro - bindparam("micro"))
+    .returning(CreditGrant.id)
 )
+"""Nothing is found when the first grant is too small: then several have to be drawn on, one by one."""
+
+_HELD = (
+    select(LedgerEntry.id, LedgerEntry.grant_id, LedgerEntry.amount_micro)
+    .where(LedgerEntry.amount_micro > 0)
+    .where(
+        LedgerEntry.transaction_id
+        == select(LedgerTransaction.id)
+        .where(LedgerTransaction.generation_id == bindparam("generation"), LedgerTransaction.kind == "reserve")
+        .scalar_subquery()
+    )
+)
+"""By two keys, and sorted here: given an order or the account's name, PostgreSQL plans to walk all that the account ever did."""
+
 _MOVE = (
     update(CreditGrant)
     .where(CreditGrant.id == bindparam("grant"), CreditGrant.remaining_micro + bindparam("micro") >= 0)

@@ -89,10 +89,10 @@ def _settle(session: Session, hold: Hold, captured_micro: int, now: datetime) ->
 def _closed(connection: Connection, hold: Hold, captured_micro: int) -> Sequence[Draw]:
     """What was held, in the order in which it was drawn; the account holds it no longer."""
     values = {"account": hold.account_id, "held": hold.price_micro, "captured": captured_micro}
-    if connection.scalars(_CLOSE, values).first() is None:
+    if connection.execute(_CLOSE, values).first() is None:
         price = hold.price_micro
         raise LedgerBroken(f"account {hold.account_id} holds less than the {price} of generation {hold.generation_id}")
-    draws = grants.held_by(connection, hold.account_id, hold.generation_id)
+    draws = grants.held_by(connection, hold.generation_id)
     if sum(one.micro for one in draws) != hold.price_micro:
         raise LedgerBroken(f"generation {hold.generation_id} reserved {draws}, not its price of {hold.price_micro}")
     return draws
@@ -181,7 +181,7 @@ def _check_amount(amount_micro: int) -> None:
 def _change_account(connection: Connection, account_id: str, *, posted: int = 0, held: int = 0) -> None:
     """Change what the account has and holds, unless it would have less than it holds."""
     values = {"account": account_id, "posted": posted, "held": held, "taken": held - posted}
-    if connection.scalars(_CHANGE, values).first() is None:
+    if connection.execute(_CHANGE, values).first() is None:
         available = select(Account.posted_micro - Account.held_micro).where(Account.id == account_id)
         raise InsufficientCredits(
             "not enough credits for this request",
@@ -223,7 +223,7 @@ def _moved(draws: Iterable[Draw], source: str, target: str) -> list[dict[str, An
 
 def _write(connection: Connection, transaction: dict[str, Any], entries: Iterable[dict[str, Any]]) -> None:
     """Append one transaction and its entries."""
-    transaction_id = connection.scalars(_APPEND, transaction).one()
+    transaction_id = connection.execute(_APPEND, transaction).one().id
     rows = [{"transaction_id": transaction_id, **entry} for entry in entries]
     if rows:
         connection.execute(_APPEND_ENTRY, rows)

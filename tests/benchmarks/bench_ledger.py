@@ -74,12 +74,12 @@ class BarePostgres:
 
 
 HOLD = "UPDATE account SET held_micro = held_micro + $1 WHERE id = $2 AND posted_micro - held_micro >= $1 RETURNING id"
-LEFT = (
-    "SELECT id, remaining_micro FROM credit_grant WHERE account_id = $1 AND remaining_micro > 0 AND "
-    "(expires_at IS NULL OR expires_at > $2) ORDER BY CASE kind WHEN 'free' THEN 0 WHEN 'promotional' THEN 1 ELSE 2 END, "
-    "expires_at IS NULL, expires_at, id"
+DRAW = (
+    "UPDATE credit_grant SET remaining_micro = remaining_micro - $1 WHERE id = (SELECT id FROM credit_grant "
+    "WHERE account_id = $2 AND remaining_micro > 0 AND (expires_at IS NULL OR expires_at > $3) ORDER BY "
+    "CASE kind WHEN 'free' THEN 0 WHEN 'promotional' THEN 1 ELSE 2 END, expires_at IS NULL, expires_at, id LIMIT 1) "
+    "AND remaining_micro >= $1 RETURNING id"
 )
-DRAW = "UPDATE credit_grant SET remaining_micro = remaining_micro - $1 WHERE id = $2 AND remaining_micro >= $1 RETURNING id"
 MOVE = (
     "INSERT INTO ledger_transaction (kind, account_id, generation_id, created_at) VALUES ($1, $2, $3, $4) RETURNING id"
 )
@@ -89,17 +89,15 @@ CLOSE = (
     "WHERE id = $2 AND held_micro >= $1 RETURNING id"
 )
 DRAWN = (
-    "SELECT e.grant_id, e.amount_micro FROM ledger_entry e JOIN ledger_transaction t ON t.id = e.transaction_id "
-    "WHERE t.generation_id = $1 AND t.kind = 'reserve' AND e.ledger_account = $2 ORDER BY e.id"
+    "SELECT id, grant_id, amount_micro FROM ledger_entry WHERE amount_micro > 0 AND transaction_id = "
+    "(SELECT id FROM ledger_transaction WHERE generation_id = $1 AND kind = 'reserve')"
 )
 
 
 async def bare_reserve(session: Bare, account_id: str, generation_id: str, now: Any) -> None:
     available, held = f"customer:{account_id}:available", f"customer:{account_id}:held"
     assert await session.fetch(HOLD, PRICE, account_id)
-    grant_id, left = (await session.fetch(LEFT, account_id, now))[0]
-    assert left >= PRICE
-    assert await session.fetch(DRAW, PRICE, grant_id)
+    (grant_id,) = (await session.fetch(DRAW, PRICE, account_id, now))[0]
     (number,) = (await session.fetch(MOVE, "reserve", account_id, generation_id, now))[0]
     await session.many(ENTRY, [(number, available, grant_id, -PRICE), (number, held, grant_id, PRICE)])
 
@@ -107,7 +105,7 @@ async def bare_reserve(session: Bare, account_id: str, generation_id: str, now: 
 async def bare_settle(session: Bare, account_id: str, generation_id: str, now: Any) -> None:
     held = f"customer:{account_id}:held"
     assert await session.fetch(CLOSE, PRICE, account_id)
-    grant_id, micro = (await session.fetch(DRAWN, generation_id, held))[0]
+    _, grant_id, micro = (await session.fetch(DRAWN, generation_id))[0]
     (number,) = (await session.fetch(MOVE, "settle", account_id, generation_id, now))[0]
     await session.many(ENTRY, [(number, held, grant_id, -micro), (number, "revenue", grant_id, micro)])
 

@@ -7,7 +7,8 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection
 
-from app.core.db.engine import SQLITE_BEGIN, Database
+from app.core.db.engine import Database
+from app.core.db.sqlite import SQLITE_BEGIN
 
 
 def upgrade(url: str, revision: str = "head") -> None:
