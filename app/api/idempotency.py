@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
@@ -11,15 +10,9 @@ from pydantic import BaseModel
 
 from app.generations.idempotency import Retryable
 from app.limits.headers import REPLAYED_HEADER
+from app.limits.retried import HEADER, LIMIT, MalformedKey, sent_key
 
-HEADER = "Idempotency-Key"
 REPLAYED = {REPLAYED_HEADER: "true"}
-MAX_CHARS = 255
-LIMIT = f"1 to {MAX_CHARS} printable ASCII characters, bare or in double quotes"
-
-_PRINTABLE = re.compile(rf"[\x20-\x7e]{{1,{MAX_CHARS}}}")
-_QUOTED = re.compile(r'"(?:[^"\\]|\\["\\])*"')
-_ESCAPED = re.compile(r"\\(.)")
 
 
 def _sent_key(
@@ -30,17 +23,12 @@ def _sent_key(
     ] = None,
 ) -> str | None:
     """The key, out of its quotes. Raises RequestValidationError for one that cannot be kept."""
-    values = request.headers.getlist(HEADER)
-    if not values:
-        return None
-    if len(values) > 1:
-        raise _malformed("it was sent more than once", ", ".join(values))
-    key = values[0].strip()
-    if _QUOTED.fullmatch(key):
-        key = _ESCAPED.sub(r"\1", key[1:-1])
-    if not _PRINTABLE.fullmatch(key):
-        raise _malformed(f"it has {LIMIT}; this has {len(key)} characters", values[0])
-    return key
+    try:
+        return sent_key(request)
+    except MalformedKey as error:
+        raise RequestValidationError(
+            [{"loc": ("header", HEADER), "msg": str(error), "type": "invalid_request", "input": error.value}]
+        ) from error
 
 
 SentKey = Annotated[str | None, Depends(_sent_key)]
@@ -53,9 +41,3 @@ def retryable(key: str | None, request: Request, body: BaseModel) -> Retryable |
     said = body.model_dump(mode="json", include=set(type(body).model_fields), exclude_defaults=True)
     text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return Retryable(key, request.url.path, hashlib.sha256(text.encode()).hexdigest())
-
-
-def _malformed(message: str, value: str) -> RequestValidationError:
-    return RequestValidationError(
-        [{"loc": ("header", HEADER), "msg": message, "type": "invalid_request", "input": value}]
-    )

@@ -11,6 +11,7 @@ from app.core.errors import RateLimited
 from app.dependencies import Gateway, Parts
 from app.limits.gcra import BurstLimit, BurstStore, Verdict
 from app.limits.network import client_address, peer_address
+from app.limits.retried import is_sent_again
 from app.limits.standing import Standing, note
 
 READING_METHODS = frozenset({"GET", "HEAD"})
@@ -39,8 +40,18 @@ def poll_limit(limits: LimitSettings) -> BurstLimit:
 
 
 async def count_submit(request: Request, parts: Gateway, account_id: str) -> None:
-    """Count a submit of this account. Raises RateLimited."""
-    await _count(request, parts, submit_limit(parts.settings.limits), account_id)
+    """Count a submit of this account; one that is sent again passes an empty burst, too, and counts as a read there.
+
+    Raises:
+        RateLimited: the burst is used up.
+    """
+    limits = parts.settings.limits
+    try:
+        request.state.receipt = await _count(request, parts, submit_limit(limits), account_id)
+    except RateLimited:
+        if not await is_sent_again(request, parts.database, account_id, parts.clock.utc_now()):
+            raise
+        await _count(request, parts, poll_limit(limits), account_id)
 
 
 async def count_estimate(request: Request, parts: Parts) -> None:
@@ -60,7 +71,7 @@ async def count_read(request: Request, parts: Parts) -> None:
         await _count(request, parts, poll_limit(parts.settings.limits), caller)
 
 
-async def _count(request: Request, parts: Gateway, limit: BurstLimit, caller: str) -> None:
+async def _count(request: Request, parts: Gateway, limit: BurstLimit, caller: str) -> Receipt:
     store: BurstStore = request.app.state.bursts
     verdict = await store.take(limit, caller, parts.clock.monotonic_s())
     note(_standing(limit, verdict))
@@ -69,7 +80,7 @@ async def _count(request: Request, parts: Gateway, limit: BurstLimit, caller: st
             f"more than {limit.burst} requests at once, or {limit.per_s:g} a second; slow down",
             retry_after_s=max(verdict.retry_s, 1.0),
         )
-    request.state.receipt = Receipt(store, limit, caller)
+    return Receipt(store, limit, caller)
 
 
 def _standing(limit: BurstLimit, verdict: Verdict) -> Standing:

@@ -87,6 +87,10 @@ async def test_a_replay_outlives_the_weights_the_credits_and_the_burst(run_api: 
             assert (await post(ann, "a", width=384, height=384)).content == first.content
         assert (await post(ann, "b")).status_code == 200
         assert (await post(ann, "c")).status_code == 429
+        again = await post(ann, "a", width=384, height=384)
+        assert (again.content, again.headers[REPLAYED]) == (first.content, "true")
+        assert (await post(ann, "a", prompt="a green apple")).status_code == 422
+        assert (await post(ann, "c")).status_code == 429
 
 
 @pytest.mark.parametrize("key", ["", " ", "x" * 256, "caf\N{LATIN SMALL LETTER E WITH ACUTE}", "a\tb", '""'])
