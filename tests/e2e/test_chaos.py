@@ -17,8 +17,8 @@ pytestmark = [pytest.mark.prove, pytest.mark.timeout(1500)]
 NUM_JOBS = 300
 NUM_KILLS = 15
 LEASE_S = 3.0
-ONE_DEATH_IN_S = 15.5
-"""`up` gives up after five deaths in a minute."""
+ONE_DEATH_IN_S = 17.0
+"""`up` gives up after five deaths in a minute, and on a busy machine it may hear of one seconds later."""
 
 
 @pytest.fixture
