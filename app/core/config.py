@@ -118,6 +118,8 @@ class FreeSettings(Group):
     """Images a day (UTC) for each network without a key (an IPv4 address or an IPv6 /64), at least 0."""
     anonymous_images_per_month: int = Field(default=200, ge=0)
     """Images a month (UTC) for each network without a key, at least 0."""
+    anonymous_images_per_day_in_all: int = Field(default=2000, ge=0)
+    """Images a day (UTC) for all callers without a key together, at least 0. Submits at the same moment may pass it by a few."""
     images_per_day: int = Field(default=50, ge=0)
     """Images a day (UTC) for each account on the plan `free`, at least 0."""
     images_per_month: int = Field(default=500, ge=0)

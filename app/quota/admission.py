@@ -4,7 +4,7 @@
 count below is exact on both databases.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -20,7 +20,7 @@ from app.dependencies import Work
 from app.limits.standing import Standing, note
 from app.metering.pricing import Price, credits_text
 from app.quota.active_tasks import num_active
-from app.quota.free_images import Usage, usage
+from app.quota.free_images import Usage, Window, is_anonymous_day_full, usage
 from app.quota.spending import spend
 
 RETRY_ACTIVE_S = 1.0
@@ -128,10 +128,23 @@ async def _is_free(
         _tell(one, num_images, now)
     short = next((one for one in used if one.remaining < num_images), None)
     if short is None:
+        if order.key_id is None:
+            await _check_all_without_a_key(work, used[0].window, num_images, now)
         return True
     if can_pay and cost.micro > 0:
         return False
     raise _used_up(short, order, now)
+
+
+async def _check_all_without_a_key(work: Work, day: Window, num_images: int, now: datetime) -> None:
+    """Many networks are cheap to have: what they take together is bounded, too."""
+    of_all = replace(day, limit=work.settings.free.anonymous_images_per_day_in_all)
+    if await is_anonymous_day_full(work.session, of_all, num_images):
+        raise QuotaUsedUp(
+            f"the {of_all.limit} images a day for callers without a key are taken; they renew at "
+            f"{day.renews:%Y-%m-%dT%H:%M:%SZ}. With an API key you can go on now.",
+            retry_after_s=(day.renews - now).total_seconds(),
+        )
 
 
 def _tell(used: Usage, num_images: int, now: datetime) -> None:

@@ -55,6 +55,17 @@ async def usage(session: AsyncSession, account_id: str, quota: Quota, now: datet
     return [Usage(window, await _num_taken(session, account_id, window.begins)) for window in windows(quota, now)]
 
 
+async def is_anonymous_day_full(session: AsyncSession, window: Window, num_images: int) -> bool:
+    """Whether so many more images of callers without a key would pass what all of them may have in this window."""
+    query = select(func.count()).where(
+        Generation.is_free,
+        Generation.key_id.is_(None),
+        Generation.queued_at >= window.begins,
+        Generation.state.in_(COUNTED_STATES),
+    )
+    return (await session.scalar(query) or 0) + num_images > window.limit
+
+
 async def _num_taken(session: AsyncSession, account_id: str, since: datetime) -> int:
     query = select(func.count()).where(
         Generation.is_free,

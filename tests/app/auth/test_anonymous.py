@@ -109,6 +109,18 @@ async def test_each_network_has_its_own_quota_and_the_service_keeps_no_address(r
         assert "192.0.2" not in api.logs.getvalue()
 
 
+async def test_all_networks_together_have_a_day_too(run_api: RunApi) -> None:
+    async with run_api(free=OPEN | {"anonymous_images_per_day_in_all": 3}, gateway=BEHIND_A_PROXY) as api:
+        await api.install("flux-nano")
+        statuses = [(await order(api, f"192.0.2.{host}")).status_code for host in range(4)]
+        assert statuses == [200, 200, 200, 429]
+        refused = await order(api, "192.0.2.9")
+        assert "the 3 images a day for callers without a key are taken; they renew at" in refused.json()["message"]
+        assert (await (await api.account()).post()).status_code == 200
+        api.clock.advance(24 * 3600)
+        assert (await order(api, "192.0.2.9")).status_code == 200
+
+
 async def test_a_proxy_that_nobody_has_configured_opens_nothing(run_api: RunApi) -> None:
     async with run_api(free=OPEN) as api:
         await api.install("flux-nano")

@@ -78,6 +78,12 @@ class Generation(Base):
             sqlite_where=text("is_free = 1"),
             postgresql_where=text("is_free"),
         ),
+        Index(
+            "ix_generation_anonymous",
+            "queued_at",
+            sqlite_where=text("is_free = 1 AND key_id IS NULL"),
+            postgresql_where=text("is_free AND key_id IS NULL"),
+        ),
         Index("ix_generation_lease_until", "lease_until", sqlite_where=_RUNNING, postgresql_where=_RUNNING),
         Index("ix_generation_deadline_at", "deadline_at", sqlite_where=_ACTIVE, postgresql_where=_ACTIVE),
         Index("ix_generation_active_account_id", "account_id", sqlite_where=_ACTIVE, postgresql_where=_ACTIVE),
