@@ -1,11 +1,7 @@
-"""Exception handlers: one error, rendered in the dialect of the route that it happened on.
-
-BFL's shape is `{"detail": text or [{loc, msg, type}], "message": text}`; its official client reads only `message`, others only
-`detail`. Darkroom's own routes answer problem+json (RFC 9457).
-"""
+"""Exception handlers: an error becomes a refusal, which is put into the words of the dialect that was called."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -15,13 +11,22 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from app.core.errors import NotAuthenticated, ServiceError
+from app.api.refused import bfl, openai, problem
+from app.api.refused.refusal import Fault, Refusal
+from app.core.errors import InvalidRequest, ServiceError
 from app.core.metrics import REFUSED
 from app.middleware import REQUEST_ID_HEADER, SYSTEM_PATHS
 
 MAX_SHOWN_CHARS = 60
-NATIVE_PREFIXES = ("/v1/account", "/v1/admin", "/v1/usage", "/v1/pricing")
-"""Routes that are Darkroom's own."""
+
+Render = Callable[[Refusal], JSONResponse]
+
+_RENDERERS: tuple[tuple[tuple[str, ...], Render], ...] = (
+    (("/v1/account", "/v1/admin", "/v1/usage", "/v1/pricing", *SYSTEM_PATHS), problem.render),
+    (("/v1/images/", "/v1/models"), openai.render),
+    (("",), bfl.render),
+)
+"""By how the path begins; the first that fits."""
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -48,26 +53,34 @@ def shortened(value: object) -> str:
     return repr(text) if isinstance(value, str) else text
 
 
+def renderer_of(path: str) -> Render:
+    """How refusals look on this path."""
+    return next(render for prefixes, render in _RENDERERS if path.startswith(prefixes))
+
+
+def refusal_of(request: Request, failure: ServiceError) -> Refusal:
+    """A service's error before any dialect has put it into words."""
+    text = explained(failure)
+    headers = {"Retry-After": str(math.ceil(failure.retry_after_s))} if failure.retry_after_s is not None else {}
+    faults: tuple[Fault, ...] = ()
+    if failure.field is not None:
+        loc = ("body",) if failure.field == "body" else ("body", failure.field)
+        faults = (Fault(loc, text, failure.code),)
+    return Refusal(failure.status, failure.code, text, _id(request), faults, headers, failure.retryable)
+
+
 def _service_error(request: Request, error: Exception) -> JSONResponse:
     failure = cast("ServiceError", error)
     REFUSED.labels(failure.code).inc()
-    text = explained(failure)
-    headers = {"Retry-After": str(math.ceil(failure.retry_after_s))} if failure.retry_after_s is not None else {}
-    if _is_native(request):
-        return _native_error(request, failure, text, headers)
-    if failure.field is None:
-        return _bfl(failure.status, text, text, headers)
-    loc = ["body"] if failure.field == "body" else ["body", failure.field]
-    return _bfl(failure.status, [{"loc": loc, "msg": text, "type": failure.code}], text, headers)
+    return _rendered(request, refusal_of(request, failure))
 
 
 def _validation_error(request: Request, error: Exception) -> JSONResponse:
     found = cast("Sequence[Mapping[str, Any]]", cast("RequestValidationError", error).errors())
-    detail = [{"loc": list(one["loc"]), "msg": _validation_message(one), "type": one["type"]} for one in found]
-    text = "; ".join(_validation_message(one) for one in found)
-    if _is_native(request):
-        return _problem(request, HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", text, {})
-    return _bfl(HTTPStatus.UNPROCESSABLE_ENTITY, detail, text, {})
+    faults = tuple(Fault(tuple(one["loc"]), _validation_message(one), one["type"]) for one in found)
+    text = "; ".join(one.text for one in faults)
+    refusal = Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, InvalidRequest.code, text, _id(request), faults)
+    return _rendered(request, refusal)
 
 
 def _validation_message(found: Mapping[str, Any]) -> str:
@@ -80,45 +93,23 @@ def _validation_message(found: Mapping[str, Any]) -> str:
 
 def _http_error(request: Request, error: Exception) -> JSONResponse:
     failure = cast("HTTPException", error)
-    if _is_native(request):
-        return _problem(request, failure.status_code, "http_error", failure.detail, failure.headers or {})
-    return _bfl(failure.status_code, failure.detail, failure.detail, failure.headers or {})
+    status, headers = HTTPStatus(failure.status_code), failure.headers or {}
+    return _rendered(request, Refusal(status, "http_error", failure.detail, _id(request), headers=headers))
 
 
 def _unexpected_error(request: Request, error: Exception) -> JSONResponse:
     """Ours to mend: the caller gets the request id to quote, the log gets the traceback."""
-    request_id = str(request.state.request_id)
+    request_id = _id(request)
     log.error("unexpected error", request_id=request_id, exc_info=error)
     text = f"Internal Server Error; quote request {request_id}"
     headers = {REQUEST_ID_HEADER: request_id}
-    if _is_native(request):
-        return _problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", text, headers)
-    return _bfl(HTTPStatus.INTERNAL_SERVER_ERROR, text, text, headers)
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    return _rendered(request, Refusal(status, "internal_error", text, request_id, headers=headers))
 
 
-def _native_error(request: Request, failure: ServiceError, text: str, headers: Mapping[str, str]) -> JSONResponse:
-    """A missing key is 401 here; BFL's clients expect 403 on their own routes."""
-    if not isinstance(failure, NotAuthenticated):
-        return _problem(request, failure.status, failure.code, text, headers)
-    challenge = {"WWW-Authenticate": "Bearer", **headers}
-    return _problem(request, HTTPStatus.UNAUTHORIZED, failure.code, text, challenge)
+def _rendered(request: Request, refusal: Refusal) -> JSONResponse:
+    return renderer_of(request.url.path)(refusal)
 
 
-def _is_native(request: Request) -> bool:
-    return request.url.path in SYSTEM_PATHS or request.url.path.startswith(NATIVE_PREFIXES)
-
-
-def _bfl(status: int, detail: str | list[dict[str, Any]], message: str, headers: Mapping[str, str]) -> JSONResponse:
-    return JSONResponse({"detail": detail, "message": message}, status, dict(headers))
-
-
-def _problem(request: Request, status: int, code: str, text: str, headers: Mapping[str, str]) -> JSONResponse:
-    body = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": int(status),
-        "detail": text,
-        "code": code,
-        "request_id": request.state.request_id,
-    }
-    return JSONResponse(body, status, dict(headers), media_type="application/problem+json")
+def _id(request: Request) -> str:
+    return str(request.state.request_id)

@@ -69,6 +69,23 @@ class DatabaseSettings(Group):
         return url
 
 
+class RedisSettings(Group):
+    """Doorbell and news of a fleet. Nothing that must not be lost is kept there."""
+
+    url: str = ""
+    """Address of Redis (`redis://user:password@host:6379/0`, `rediss://` over TLS, `unix:///path`);
+    empty: one machine, a local socket."""
+    prefix: str = Field(default="darkroom", pattern=r"^[A-Za-z0-9_-]+$")
+    """Beginning of this service's names there; another one for each service that shares a Redis."""
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_address(cls, url: str) -> str:
+        if url and not url.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("Redis has an address like redis://host:6379/0, rediss://... or unix:///path")
+        return url
+
+
 class GatewaySettings(Group):
     """The HTTP side."""
 
@@ -164,6 +181,15 @@ class PriceSettings(Group):
     """Prices over the shipped ones, a TOML or JSON file; docs/billing.md says how it is written."""
 
 
+class OpenAISettings(Group):
+    """What OpenAI's Images API means here."""
+
+    default_model: str = "flux-nano"
+    """Public name that draws when a request names no model."""
+    models: dict[str, str] = {}
+    """Public names behind the names that clients insist on, as a JSON object: `{"gpt-image-1": "flux-2-klein-4b"}`."""
+
+
 class ResultSettings(Group):
     """How long pictures and their addresses live."""
 
@@ -191,10 +217,14 @@ class WorkerSettings(Group):
     """Pool whose queue this worker serves."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda` or `cuda:N`."""
+    index: int = Field(default=0, ge=0)
+    """Number of this worker among those of its machine, from 0: with `auto` it takes the GPU of that number."""
+    num_beside: int = Field(default=1, ge=1, le=256)
+    """Workers on this machine, 1 to 256: on the CPU they share its cores; `darkroom up --workers` sets it."""
     dtype: Literal["float32", "bfloat16"] | None = None
     """Arithmetic of the networks; empty: what each network's generation.json says."""
     threads: int | None = Field(default=None, ge=1)
-    """CPU threads of torch, at least 1; empty: torch's own choice."""
+    """CPU threads of torch, at least 1; empty: torch's own choice, or this worker's share of the cores."""
     drain_s: float = Field(default=30.0, ge=0)
     """Seconds that running generations get to finish after SIGTERM, at least 0; the rest is handed back."""
     id: str | None = None
@@ -235,11 +265,13 @@ class Settings(BaseSettings):
     plans: dict[str, PlanSettings] = {}
     """Plans to change or add, as a JSON object: `{"studio": {"weight": 8, "max_active": 50}}`; `priority` is 0 to 2."""
     database: DatabaseSettings = DatabaseSettings()
+    redis: RedisSettings = RedisSettings()
     gateway: GatewaySettings = GatewaySettings()
     queue: QueueSettings = QueueSettings()
     free: FreeSettings = FreeSettings()
     limits: LimitSettings = LimitSettings()
     prices: PriceSettings = PriceSettings()
+    openai: OpenAISettings = OpenAISettings()
     results: ResultSettings = ResultSettings()
     secrets: SecretSettings = SecretSettings()
     worker: WorkerSettings = WorkerSettings()

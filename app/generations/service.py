@@ -3,7 +3,7 @@
 Whoever calls this answers after it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +14,7 @@ from app.core.db.tables.task import Task
 from app.core.errors import InsufficientCredits, ModelUnavailable, QueueFull
 from app.core.ids import new_id
 from app.core.metrics import GENERATIONS_SUBMITTED
-from app.core.spec import GenerationSpec
+from app.core.spec import MAX_SEED, GenerationSpec
 from app.core.states import GenerationState
 from app.dependencies import Gateway, Work
 from app.generations import idempotency, repository
@@ -38,6 +38,8 @@ class Order:
     """The key that sent it; None for a caller without one."""
     retryable: Retryable | None = None
     """How to recognise the request when it is sent again; None: each time is the first."""
+    num_images: int = 1
+    """Image i has the spec's seed + i; each is priced, paid and run by itself."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Submitted:
     task_id: str
     expires_at: datetime
     price: Price
+    """Of one image."""
 
 
 Respond = Callable[[Submitted], Answer]
@@ -54,7 +57,7 @@ Respond = Callable[[Submitted], Answer]
 
 
 async def submit(parts: Gateway, order: Order, respond: Respond) -> Answer:
-    """Queue one image, or answer again what the same request was answered before.
+    """Queue a task's images, or answer again what the same request was answered before.
 
     Raises ModelUnavailable, QueueFull, InsufficientCredits, IdempotencyMismatch or what `admit` raises; then nothing has happened.
     """
@@ -67,7 +70,7 @@ async def submit(parts: Gateway, order: Order, respond: Respond) -> Answer:
         answer = respond(submitted)
         if order.retryable is not None:
             await idempotency.keep(work.session, order.account_id, order.retryable, submitted.task_id, answer)
-    GENERATIONS_SUBMITTED.labels(order.spec.model).inc()
+    GENERATIONS_SUBMITTED.labels(order.spec.model).inc(order.num_images)
     return answer
 
 
@@ -81,19 +84,26 @@ async def _earlier_answer(work: Work, order: Order, now: datetime) -> Answer | N
 async def _insert(parts: Gateway, work: Work, order: Order, now: datetime) -> Submitted:
     pool = await _pool_of(work, order.spec)
     list_price = price(order.spec, parts.price_book)
-    admission = await admit(work, order, list_price, now)
-    await _require_room(work, pool, admission.priority)
+    admission = await admit(work, order, list_price, now, order.num_images)
+    await _require_room(work, pool, admission.priority, order.num_images)
     cost = replace(list_price, micro=admission.charge_micro)
     task = _task(order, cost, now, timedelta(seconds=parts.settings.results.retention_s))
-    deadline = timedelta(seconds=parts.settings.queue.deadline_s)
-    generation = await _generation(work, admission, task, pool, order.spec, cost, now, deadline)
     work.session.add(task)
     await work.session.flush()
-    work.session.add(generation)
-    await work.session.flush()
-    await _reserve(work, generation, now)
+    deadline = timedelta(seconds=parts.settings.queue.deadline_s)
+    for index, spec in enumerate(_images(order)):
+        generation = await _generation(work, admission, task, index, pool, spec, cost, now, deadline)
+        work.session.add(generation)
+        await work.session.flush()
+        await _reserve(work, generation, order.num_images, now)
     work.ring(pool)
     return Submitted(task.id, task.expires_at, cost)
+
+
+def _images(order: Order) -> Iterator[GenerationSpec]:
+    """The spec of each image: one picture more is one seed on."""
+    for index in range(order.num_images):
+        yield order.spec.model_copy(update={"seed": (order.spec.seed + index) % (MAX_SEED + 1)})
 
 
 async def _pool_of(work: Work, spec: GenerationSpec) -> str:
@@ -104,9 +114,9 @@ async def _pool_of(work: Work, spec: GenerationSpec) -> str:
     return pool
 
 
-async def _require_room(work: Work, pool: str, priority: int) -> None:
+async def _require_room(work: Work, pool: str, priority: int, num_images: int) -> None:
     most = work.settings.queue.max_queued
-    if await repository.num_queued(work.session, pool, priority, most) >= most:
+    if await repository.num_queued(work.session, pool, priority, most) + num_images > most:
         message = f"{most} generations are waiting already, as many as this server queues; try again later"
         raise QueueFull(message, retry_after_s=RETRY_QUEUE_FULL_S)
 
@@ -119,15 +129,18 @@ def _how_to_install(spec: GenerationSpec, missing: Sequence[str]) -> str:
     )
 
 
-async def _reserve(work: Work, generation: Generation, now: datetime) -> None:
-    """Hold the price, or say what it is and what there is."""
+async def _reserve(work: Work, generation: Generation, num_images: int, now: datetime) -> None:
+    """Hold an image's price, or say what all of them cost and what there was for them."""
     account_id, micro = generation.account_id, generation.price_micro
     try:
         await ledger.reserve(work.session, account_id, generation.id, micro, now)
     except InsufficientCredits as error:
-        available = int(str(error.details["available_micro"]))
-        message = f"Insufficient credits: this costs {credits_text(micro)}, and {credits_text(available)} are available"
-        raise InsufficientCredits(message, required_micro=micro, available_micro=available) from error
+        available = int(str(error.details["available_micro"])) + generation.index * micro
+        message = (
+            f"Insufficient credits: this costs {credits_text(num_images * micro)}, "
+            f"and {credits_text(available)} are available"
+        )
+        raise InsufficientCredits(message, required_micro=num_images * micro, available_micro=available) from error
 
 
 def _task(order: Order, cost: Price, now: datetime, retention: timedelta) -> Task:
@@ -137,10 +150,10 @@ def _task(order: Order, cost: Price, now: datetime, retention: timedelta) -> Tas
         model=order.spec.model,
         network=order.spec.network,
         dialect=order.dialect,
-        num_images=1,
+        num_images=order.num_images,
         created_at=now,
         expires_at=now + retention,
-        cost_micro=cost.micro,
+        cost_micro=order.num_images * cost.micro,
         request=order.request,
     )
 
@@ -149,6 +162,7 @@ async def _generation(
     work: Work,
     admission: Admission,
     task: Task,
+    index: int,
     pool: str,
     spec: GenerationSpec,
     cost: Price,
@@ -159,7 +173,7 @@ async def _generation(
     return Generation(
         id=new_id(),
         task_id=task.id,
-        index=0,
+        index=index,
         account_id=task.account_id,
         state=GenerationState.QUEUED,
         spec=spec.to_json(),

@@ -29,16 +29,13 @@ async def parse(schema: type[Body], request: Request) -> Body:
     try:
         return schema.model_validate_json(await request.body())
     except ValidationError as error:
-        raise RequestValidationError([_in_body(found) for found in _errors(error)]) from None
+        raise RequestValidationError(located(error)) from None
 
 
-def _errors(error: ValidationError) -> list[dict[str, object]]:
-    return [dict(found) for found in error.errors(include_url=False, include_context=False)]
-
-
-def _in_body(found: dict[str, object]) -> dict[str, object]:
-    loc = found["loc"]
-    return {**found, "loc": ("body", *(loc if isinstance(loc, tuple) else ()))}
+def located(error: ValidationError) -> list[dict[str, object]]:
+    """What is wrong, each with its place in the body."""
+    found = [dict(one) for one in error.errors(include_url=False, include_context=False)]
+    return [{**one, "loc": ("body", *(loc if isinstance(loc := one["loc"], tuple) else ()))} for one in found]
 
 
 def _check_content_type(content_type: str) -> None:
