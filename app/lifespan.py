@@ -23,6 +23,7 @@ from app.core.secret_file import resolve_secrets
 from app.core.storage.local import LocalObjectStore
 from app.dependencies import Gateway
 from app.generations.sweeper import Sweeper
+from app.generations.waiting import Waiters
 from app.limits.gcra import MemoryBurstStore
 from app.metering.price_book import PriceBook
 
@@ -71,7 +72,7 @@ async def _open(
     events = LocalEventServer(events_socket_path(settings))
     await events.start()
     stack.push_async_callback(events.close)
-    key_uses, progress = KeyUses(database), ProgressBoard()
+    key_uses, progress, waiters = KeyUses(database), ProgressBoard(), Waiters()
     stack.push_async_callback(key_uses.write)
     parts = Gateway(
         settings=settings,
@@ -85,8 +86,14 @@ async def _open(
         dispatcher=SqlDispatcher(events),
     )
     app.state.gateway, app.state.key_uses, app.state.progress = parts, key_uses, progress
-    app.state.bursts = MemoryBurstStore()
-    await _in_background(stack, _receive(events, progress), Sweeper(parts).run(), key_uses.write_forever())
+    app.state.bursts, app.state.waiters = MemoryBurstStore(), waiters
+    await _in_background(
+        stack,
+        _receive(events, progress, waiters),
+        waiters.look_forever(database),
+        Sweeper(parts).run(),
+        key_uses.write_forever(),
+    )
     if settings.gateway.metrics_port is not None:
         server, _ = start_http_server(settings.gateway.metrics_port, settings.gateway.host)
         stack.callback(server.shutdown)
@@ -112,13 +119,14 @@ def _tell_if_failed(task: asyncio.Task[None]) -> None:
         log.critical("background work has stopped", work=task.get_coro(), exc_info=error)
 
 
-async def _receive(events: EventBus, progress: ProgressBoard) -> None:
-    """Keep the board of progress up to date."""
+async def _receive(events: EventBus, progress: ProgressBoard, waiters: Waiters) -> None:
+    """Keep the board of progress up to date, and wake whoever waits for an end."""
     while True:
         match await events.receive():
             case Progress() as news:
                 progress.note(news)
-            case Done(generation_id=generation_id):
+            case Done(generation_id=generation_id, task_id=task_id):
                 progress.forget(generation_id)
+                waiters.wake(task_id)
             case Ring() | Cancel():
                 pass  # these go the other way

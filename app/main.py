@@ -13,6 +13,7 @@ from fastapi.staticfiles import StaticFiles
 from app.api import account, admin, errors, pricing, results, system, usage
 from app.api.bfl import routes as bfl
 from app.api.bfl.describe import describe_bodies
+from app.api.openai import routes as openai
 from app.api.public_url import check_proxies
 from app.core.catalog import Catalog
 from app.core.clock import Clock, SystemClock
@@ -59,6 +60,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         redoc_url=None,
     )
     app.include_router(bfl.router(catalog))
+    app.include_router(openai.router())
     app.include_router(account.router())
     app.include_router(admin.router())
     app.include_router(pricing.router())

@@ -61,6 +61,11 @@ async def pools(session: AsyncSession) -> list[str]:
     return list((await session.scalars(select(Registration.pool).distinct())).all())
 
 
+async def networks(session: AsyncSession) -> frozenset[str]:
+    """Every network that some pool has registered."""
+    return frozenset((await session.scalars(select(Registration.network).distinct())).all())
+
+
 async def available_micro(session: AsyncSession, account_id: str) -> int:
     """What the account may still spend."""
     available = await session.scalar(select(Account.posted_micro - Account.held_micro).where(Account.id == account_id))

@@ -29,9 +29,7 @@ def model_of(body: ImagesBody, catalog: Catalog, settings: OpenAISettings) -> Re
     return catalog.resolve(settings.models.get(name, name))
 
 
-def to_inputs(
-    body: ImagesBody, model: Resolved, images: Sequence[bytes] = (), mask: bytes | None = None
-) -> Inputs:
+def to_inputs(body: ImagesBody, model: Resolved, images: Sequence[bytes] = (), mask: bytes | None = None) -> Inputs:
     """The body of the model's own route, with these pictures; the mask is white where it is to be changed.
 
     Raises:
@@ -41,7 +39,12 @@ def to_inputs(
     _refuse_transparency(body)
     schema = body_of(model.row)
     own = {name: value for name, value in body if name not in NOT_FOR_MODELS and value is not None}
-    said = {**own, **_size(body, schema), "output_format": _output_format(body), **_pictures(schema, model, images, mask)}
+    said = {
+        **own,
+        **_size(body, schema),
+        "output_format": _output_format(body),
+        **_pictures(schema, model, images, mask),
+    }
     try:
         return schema.model_validate(said)
     except ValidationError as error:
@@ -82,9 +85,7 @@ def _size(body: ImagesBody, schema: type[Inputs]) -> Mapping[str, Any]:
     raise InvalidRequest(message, field="size", value=body.size, limit='"auto"')
 
 
-def _pictures(
-    schema: type[Inputs], model: Resolved, images: Sequence[bytes], mask: bytes | None
-) -> Mapping[str, str]:
+def _pictures(schema: type[Inputs], model: Resolved, images: Sequence[bytes], mask: bytes | None) -> Mapping[str, str]:
     """The pictures under the names of the model's own route."""
     fields = _fields_for_images(schema)
     if len(images) > len(fields):
