@@ -12,11 +12,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from models.layers.attention import JointAttention
+from models.flow.transformer import Transformer
 from models.layers.feed_forward import TanhGelu
-from models.layers.modulation import Modulation
-from models.layers.rope import Rotation, rotation_angles
+from models.layers.layouts import SideBySide
+from models.layers.modulation import Modulation, side_by_side
 from models.layers.sizes import TransformerSizes
 from models.layers.streams import BlockSizes, DoubleStream, LastLayer, SingleStream
 from models.layers.timestep import NUM_FEATURES, MlpEmbedder, conditioning_vector
@@ -61,37 +62,29 @@ class Flux1Params(TransformerSizes):
 
 
 class DoubleStreamBlock(DoubleStream):
-    """A block for text and picture, with modulations of its own."""
+    """A block for text and picture, and what makes its vectors."""
 
     def __init__(self, sizes: BlockSizes) -> None:
         super().__init__(sizes)
         self.img_mod = Modulation(sizes.hidden_size, num_sublayers=2, bias=sizes.bias)
         self.txt_mod = Modulation(sizes.hidden_size, num_sublayers=2, bias=sizes.bias)
 
-    def forward(
-        self, img_BLC: Tensor, txt_BLC: Tensor, vec_BC: Tensor, attend: JointAttention
-    ) -> tuple[Tensor, Tensor]:
-        return self.mixed(img_BLC, txt_BLC, self.img_mod(vec_BC), self.txt_mod(vec_BC), attend)
-
 
 class SingleStreamBlock(SingleStream):
-    """A block for text and picture together, with a modulation of its own."""
+    """A block for text and picture together, and what makes its vectors."""
 
     def __init__(self, sizes: BlockSizes) -> None:
         super().__init__(sizes)
         self.modulation = Modulation(sizes.hidden_size, num_sublayers=1, bias=sizes.bias)
 
-    def forward(self, x_BLC: Tensor, vec_BC: Tensor, attend: JointAttention) -> Tensor:
-        (mod,) = self.modulation(vec_BC)
-        return self.mixed(x_BLC, mod, attend)
 
-
-class Flux1(nn.Module):
+class Flux1(Transformer):
     """FLUX.1's transformer (BFL `Flux`)."""
 
     def __init__(self, params: Flux1Params) -> None:
         super().__init__()
-        self.params = params
+        self.params = self.sizes = params
+        self.modulations = (params.depth, params.depth_single_blocks)
         d = params.hidden_size
         self.img_in = nn.Linear(params.in_channels, d)
         self.time_in = MlpEmbedder(NUM_FEATURES, d, bias=True)
@@ -101,6 +94,16 @@ class Flux1(nn.Module):
         self.double_blocks = nn.ModuleList(DoubleStreamBlock(params.block) for _ in range(params.depth))
         self.single_blocks = nn.ModuleList(SingleStreamBlock(params.block) for _ in range(params.depth_single_blocks))
         self.final_layer = LastLayer(d, params.out_channels, bias=True)
+
+    def vectors(self, timesteps_B: Tensor, pooled_BC: Tensor, guidance_B: Tensor | None) -> Tensor:
+        """The conditioning vector of every row, B x C; arguments as of forward, in the network's dtype but for times."""
+        vec_BC = conditioning_vector(self.time_in, self.guidance_in, timesteps_B, guidance_B, pooled_BC.dtype)
+        return vec_BC + self.vector_in(pooled_BC)
+
+    def modulation_vectors(self, vec_TC: Tensor) -> list[Tensor]:
+        active_TC = functional.silu(vec_TC)
+        made = [layer(active_TC) for layer in self.modules() if isinstance(layer, Modulation)]
+        return [*made, self.final_layer.vectors(vec_TC)]
 
     def forward(
         self,
@@ -128,16 +131,7 @@ class Flux1(nn.Module):
         Returns:
             Velocities of all tokens of x_BLC, B x L x out_channels, those of reference tokens without meaning.
         """
-        vec_BC = conditioning_vector(self.time_in, self.guidance_in, timesteps_B, guidance_B, x_BLC.dtype)
-        vec_BC = vec_BC + self.vector_in(pooled_BC)
-        ids_BL3 = torch.cat([context_ids_BL3, x_ids_BL3], dim=1)
-        rotation = Rotation(rotation_angles(ids_BL3, self.params.axes_dim, self.params.theta))
-        attend = JointAttention(rotation, query_chunk)
-
-        img_BLC, txt_BLC = self.img_in(x_BLC), self.txt_in(context_BLC)
-        for block in self.double_blocks:
-            img_BLC, txt_BLC = block(img_BLC, txt_BLC, vec_BC, attend)
-        joint_BLC = torch.cat([txt_BLC, img_BLC], dim=1)
-        for block in self.single_blocks:
-            joint_BLC = block(joint_BLC, vec_BC, attend)
-        return self.final_layer(joint_BLC[:, txt_BLC.shape[1] :], vec_BC)
+        vec_BC = self.vectors(timesteps_B, pooled_BC, guidance_B)
+        turns_BLP = self.turns(torch.cat([context_ids_BL3, x_ids_BL3], dim=1))
+        layout = SideBySide(context_BLC.shape[1], turns_BLP, query_chunk)
+        return self.blocks(self.img_in(x_BLC), self.txt_in(context_BLC), side_by_side(self.table(vec_BC)), layout)

@@ -8,16 +8,16 @@ Shape suffixes: B = rows, L = tokens, C = channels, 4 = axes of a position (refe
 Time: 1 is pure noise, 0 is the picture.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from models.layers.attention import JointAttention
+from models.flow.transformer import Transformer
 from models.layers.feed_forward import SwiGlu
-from models.layers.modulation import Modulated, Modulation
-from models.layers.rope import Rotation, rotation_angles
+from models.layers.layouts import SideBySide
+from models.layers.modulation import Modulation, side_by_side
 from models.layers.sizes import TransformerSizes
 from models.layers.streams import BlockSizes, DoubleStream, LastLayer, SingleStream
 from models.layers.timestep import NUM_FEATURES, MlpEmbedder, conditioning_vector
@@ -57,44 +57,35 @@ class Flux2Params(TransformerSizes):
         return BlockSizes(self.hidden_size, self.num_heads, self.mlp_size, SwiGlu, bias=False)
 
 
-class DoubleStreamBlock(DoubleStream):
-    """A block for text and picture, modulated from outside."""
-
-    def forward(
-        self,
-        img_BLC: Tensor,
-        txt_BLC: Tensor,
-        img_mod: Sequence[Modulated],
-        txt_mod: Sequence[Modulated],
-        attend: JointAttention,
-    ) -> tuple[Tensor, Tensor]:
-        return self.mixed(img_BLC, txt_BLC, img_mod, txt_mod, attend)
-
-
-class SingleStreamBlock(SingleStream):
-    """A block for text and picture together, modulated from outside."""
-
-    def forward(self, x_BLC: Tensor, mod: Modulated, attend: JointAttention) -> Tensor:
-        return self.mixed(x_BLC, mod, attend)
-
-
-class Flux2(nn.Module):
+class Flux2(Transformer):
     """FLUX.2's transformer (BFL `Flux2`)."""
+
+    modulations = (1, 1)
 
     def __init__(self, params: Flux2Params) -> None:
         super().__init__()
-        self.params = params
+        self.params = self.sizes = params
         d = params.hidden_size
         self.img_in = nn.Linear(params.in_channels, d, bias=False)
         self.time_in = MlpEmbedder(NUM_FEATURES, d, bias=False)
         self.txt_in = nn.Linear(params.context_in_dim, d, bias=False)
         self.guidance_in = MlpEmbedder(NUM_FEATURES, d, bias=False) if params.guidance_embed else None
-        self.double_blocks = nn.ModuleList(DoubleStreamBlock(params.block) for _ in range(params.depth))
-        self.single_blocks = nn.ModuleList(SingleStreamBlock(params.block) for _ in range(params.depth_single_blocks))
+        self.double_blocks = nn.ModuleList(DoubleStream(params.block) for _ in range(params.depth))
+        self.single_blocks = nn.ModuleList(SingleStream(params.block) for _ in range(params.depth_single_blocks))
         self.double_stream_modulation_img = Modulation(d, num_sublayers=2, bias=False)
         self.double_stream_modulation_txt = Modulation(d, num_sublayers=2, bias=False)
         self.single_stream_modulation = Modulation(d, num_sublayers=1, bias=False)
         self.final_layer = LastLayer(d, params.in_channels, bias=False)
+
+    def vectors(self, timesteps_B: Tensor, guidance_B: Tensor | None, dtype: torch.dtype) -> Tensor:
+        """The conditioning vector of every row, B x C, in the network's dtype; other arguments as of forward."""
+        return conditioning_vector(self.time_in, self.guidance_in, timesteps_B, guidance_B, dtype)
+
+    def modulation_vectors(self, vec_TC: Tensor) -> list[Tensor]:
+        active_TC = functional.silu(vec_TC)
+        image, text = self.double_stream_modulation_img, self.double_stream_modulation_txt
+        made = [make(active_TC) for make in (image, text, self.single_stream_modulation)]
+        return [*made, self.final_layer.vectors(vec_TC)]
 
     def forward(
         self,
@@ -120,18 +111,7 @@ class Flux2(nn.Module):
         Returns:
             Velocities of all tokens of x_BLC, those of reference tokens without meaning.
         """
-        vec_BC = conditioning_vector(self.time_in, self.guidance_in, timesteps_B, guidance_B, x_BLC.dtype)
-        ids_BL4 = torch.cat([context_ids_BL4, x_ids_BL4], dim=1)
-        rotation = Rotation(rotation_angles(ids_BL4, self.params.axes_dim, self.params.theta))
-        attend = JointAttention(rotation, query_chunk)
-        img_mod = self.double_stream_modulation_img(vec_BC)
-        txt_mod = self.double_stream_modulation_txt(vec_BC)
-        (single_mod,) = self.single_stream_modulation(vec_BC)
-
-        img_BLC, txt_BLC = self.img_in(x_BLC), self.txt_in(context_BLC)
-        for block in self.double_blocks:
-            img_BLC, txt_BLC = block(img_BLC, txt_BLC, img_mod, txt_mod, attend)
-        joint_BLC = torch.cat([txt_BLC, img_BLC], dim=1)
-        for block in self.single_blocks:
-            joint_BLC = block(joint_BLC, single_mod, attend)
-        return self.final_layer(joint_BLC[:, txt_BLC.shape[1] :], vec_BC)
+        vec_BC = self.vectors(timesteps_B, guidance_B, x_BLC.dtype)
+        turns_BLP = self.turns(torch.cat([context_ids_BL4, x_ids_BL4], dim=1))
+        layout = SideBySide(context_BLC.shape[1], turns_BLP, query_chunk)
+        return self.blocks(self.img_in(x_BLC), self.txt_in(context_BLC), side_by_side(self.table(vec_BC)), layout)

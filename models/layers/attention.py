@@ -1,63 +1,61 @@
 """Pieces of attention: heads split from a fused projection, normalised queries and keys, full attention.
 
-Shape suffixes: B = rows, L = tokens, N = heads, D = channels of a head, C = N times D.
+Shape suffixes: B = rows, L = tokens, 2 = queries and keys, N = heads, D = channels of a head, C = N times D, P = D/2 rotated pairs.
 """
-
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.layers.rope import Rotation
+NORM_EPS = 1e-6
 
 
 class RmsNorm(nn.Module):
-    """Root mean square norm over the last dimension (Zhang & Sennrich 2019, arXiv:1910.07467); statistics in float32."""
+    """The scale of a root mean square norm (Zhang & Sennrich 2019, arXiv:1910.07467)."""
 
-    def __init__(self, dim: int, eps: float = 1e-6) -> None:
+    def __init__(self, dim: int) -> None:
         super().__init__()
         self.scale = nn.Parameter(torch.ones(dim))
-        self._eps = eps
-
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.rms_norm(x, self.scale.shape, self.scale.to(x.dtype), self._eps)
 
 
 class QkNorm(nn.Module):
-    """Norms of queries and of keys, each with its own scale."""
+    """Norms of queries and of keys, each with its own scale; statistics in float32."""
 
     def __init__(self, head_dim: int) -> None:
         super().__init__()
         self.query_norm = RmsNorm(head_dim)
         self.key_norm = RmsNorm(head_dim)
 
-    def forward(self, qkv_BLC: Tensor, num_heads: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Split a fused projection into q, k and v (B L N D) and normalise q and k."""
+    def forward(self, qkv_BLC: Tensor, num_heads: int) -> tuple[Tensor, Tensor]:
+        """Split a fused projection into normalised queries and keys, B L 2 N D, and values, B L N D."""
         rows, length, _ = qkv_BLC.shape
-        q_BLND, k_BLND, v_BLND = qkv_BLC.reshape(rows, length, 3, num_heads, -1).unbind(2)
-        return self.query_norm(q_BLND), self.key_norm(k_BLND), v_BLND
+        qkv_BL3ND = qkv_BLC.view(rows, length, 3, num_heads, -1)
+        qk_BL2ND, v_BLND = qkv_BL3ND[:, :, :2], qkv_BL3ND[:, :, 2]
+        scales_21D = torch.stack([self.query_norm.scale, self.key_norm.scale])[:, None]
+        wide_BL2ND = qk_BL2ND.float()
+        power_BL2N1 = wide_BL2ND.square().mean(-1, keepdim=True)
+        normed_BL2ND = wide_BL2ND * power_BL2N1.add_(NORM_EPS).rsqrt_() * scales_21D
+        return normed_BL2ND.to(qkv_BLC.dtype), v_BLND
 
 
-@dataclass(frozen=True)
-class JointAttention:
-    """Rotates queries and keys, lets every token attend to every token, and joins the heads.
+def attended(qk_BL2ND: Tensor, v_BLND: Tensor, query_chunk: int | None = None) -> Tensor:
+    """Let every token of a row attend to every token of it.
 
-    Attributes:
-        rotation: of every token.
+    Args:
+        qk_BL2ND: queries and keys, rotated.
+        v_BLND: values.
         query_chunk: queries that attend at a time; None for all. The result is the same, a smaller number takes less memory where
             no fused kernel serves the device, and more time.
+
+    Returns:
+        What every token gathers, B L C.
     """
-
-    rotation: Rotation
-    query_chunk: int | None = None
-
-    def __call__(self, q_BLND: Tensor, k_BLND: Tensor, v_BLND: Tensor) -> Tensor:
-        """Return what every token gathers, B L C."""
-        q_BNLD, k_BNLD, v_BNLD = (x.transpose(1, 2) for x in (self.rotation(q_BLND), self.rotation(k_BLND), v_BLND))
-        length = q_BNLD.shape[2]
-        bounds = list(range(0, length, self.query_chunk or length))[1:]
-        queries = q_BNLD.tensor_split(bounds, dim=2)
-        out = [functional.scaled_dot_product_attention(part, k_BNLD, v_BNLD) for part in queries]
-        out_BNLD = out[0] if len(out) == 1 else torch.cat(out, dim=2)
-        return out_BNLD.transpose(1, 2).flatten(2)
+    q_BNLD, k_BNLD = qk_BL2ND.permute(2, 0, 3, 1, 4).unbind(0)
+    v_BNLD, length = v_BLND.transpose(1, 2), v_BLND.shape[1]
+    if query_chunk is None or query_chunk >= length:
+        out_BNLD = functional.scaled_dot_product_attention(q_BNLD, k_BNLD, v_BNLD)
+    else:
+        parts = q_BNLD.tensor_split(list(range(query_chunk, length, query_chunk)), dim=2)
+        out = [functional.scaled_dot_product_attention(part, k_BNLD, v_BNLD) for part in parts]
+        out_BNLD = torch.cat(out, dim=2)
+    return out_BNLD.transpose(1, 2).flatten(2)

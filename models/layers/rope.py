@@ -1,6 +1,6 @@
 """Rotary position embedding over several axes (Su et al. 2021, arXiv:2104.09864), adjacent channels paired.
 
-Shape suffixes: B = rows, L = tokens, A = axes, N = heads, D = channels of a head, P = D/2 rotated pairs.
+Shape suffixes: B = rows, L = tokens, A = axes, D = channels of a head, P = D/2 rotated pairs.
 """
 
 from collections.abc import Sequence
@@ -28,21 +28,17 @@ def rotation_angles(ids_BLA: Tensor, axes_dim: Sequence[int], theta: float) -> T
     return torch.cat(angles_BLP, dim=-1)
 
 
-class Rotation:
-    """Cosines and sines of the angles of every token, ready to turn queries and keys."""
+def turns(angles_BLP: Tensor) -> Tensor:
+    """Return the complex numbers that turn pairs by these angles, complex64, rounded from the angles' own precision."""
+    return torch.complex(angles_BLP.cos().float(), angles_BLP.sin().float())
 
-    def __init__(self, angles_BLP: Tensor) -> None:
-        self.cos_BL1P = angles_BLP.cos().float()[:, :, None]
-        self.sin_BL1P = angles_BLP.sin().float()[:, :, None]
 
-    def __call__(self, x_BLND: Tensor) -> Tensor:
-        """Rotate each pair of adjacent channels, in float32; the dtype of the input is kept."""
-        even_BLNP, odd_BLNP = x_BLND.float().reshape(*x_BLND.shape[:-1], -1, 2).unbind(-1)
-        turned_BLNP2 = torch.stack(
-            [
-                even_BLNP * self.cos_BL1P - odd_BLNP * self.sin_BL1P,
-                odd_BLNP * self.cos_BL1P + even_BLNP * self.sin_BL1P,
-            ],
-            dim=-1,
-        )
-        return turned_BLNP2.flatten(-2).to(x_BLND.dtype)
+def rotated(x_BLxD: Tensor, turns_BLxP: Tensor) -> Tensor:
+    """Rotate each pair of adjacent channels, in float32; the dtype of the input is kept.
+
+    Args:
+        x_BLxD: contiguous; any dimensions between tokens and channels.
+        turns_BLxP: of every token, with as many dimensions.
+    """
+    pairs_BLxP = torch.view_as_complex(x_BLxD.float().view(*x_BLxD.shape[:-1], -1, 2))
+    return torch.view_as_real(pairs_BLxP * turns_BLxP).view(x_BLxD.shape).to(x_BLxD.dtype)

@@ -8,12 +8,14 @@ class TransformerSizes:
         hidden_size: width of the residual stream.
         num_heads: attention heads; hidden_size / num_heads is the sum of axes_dim.
         axes_dim: channels of a head that encode each axis of a position.
+        theta: base of the rotary frequencies.
         mlp_ratio: width of a feed-forward layer over hidden_size.
     """
 
     hidden_size: int
     num_heads: int
     axes_dim: tuple[int, ...]
+    theta: int
     mlp_ratio: float
 
     def __post_init__(self) -> None:

@@ -1,6 +1,6 @@
 """The blocks of FLUX.1 and FLUX.2: two streams with joint attention, then one stream (BFL `DoubleStreamBlock`, `SingleStreamBlock`).
 
-Modulation is an argument: FLUX.2 makes it once for all blocks, FLUX.1 in every block.
+What modulates a block is an argument: FLUX.2 makes it once for all blocks, FLUX.1 for every block. So is the layout of the rows.
 
 Shape suffixes: B = rows, L = tokens, C = channels, N = heads, D = channels of a head.
 """
@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from models.layers.attention import JointAttention, QkNorm
+from models.layers.attention import QkNorm
 from models.layers.feed_forward import Activation, feed_forward
-from models.layers.modulation import Modulated, modulated, normalised
+from models.layers.layouts import Layout
+from models.layers.modulation import Sublayer
 
 LARGEST_HALF = 65504.0
 
@@ -48,8 +49,8 @@ class StreamAttention(nn.Module):
         self.proj = nn.Linear(d, d, bias=sizes.bias)
         self._num_heads = sizes.num_heads
 
-    def forward(self, x_BLC: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return queries, keys and values, B L N D each; `proj` is for what attention makes of them."""
+    def forward(self, x_BLC: Tensor) -> tuple[Tensor, Tensor]:
+        """Return queries and keys, B L 2 N D, and values, B L N D; `proj` is for what attention makes of them."""
         return self.norm(self.qkv(x_BLC), self._num_heads)
 
 
@@ -63,24 +64,18 @@ class DoubleStream(nn.Module):
         self.txt_attn = StreamAttention(sizes)
         self.txt_mlp = feed_forward(sizes.hidden_size, sizes.mlp_size, sizes.activation, bias=sizes.bias)
 
-    def mixed(
-        self,
-        img_BLC: Tensor,
-        txt_BLC: Tensor,
-        img_mod: Sequence[Modulated],
-        txt_mod: Sequence[Modulated],
-        attend: JointAttention,
+    def forward(
+        self, img_BLC: Tensor, txt_BLC: Tensor, img: Sequence[Sublayer], txt: Sequence[Sublayer], layout: Layout
     ) -> tuple[Tensor, Tensor]:
-        """Return both streams, picture first, given the modulations of attention and of the feed-forward layer."""
-        txt_qkv = self.txt_attn(modulated(txt_BLC, txt_mod[0]))
-        img_qkv = self.img_attn(modulated(img_BLC, img_mod[0]))
-        joint_BLC = attend(*(torch.cat(both, dim=1) for both in zip(txt_qkv, img_qkv, strict=True)))
-        # Contiguous, because only then a linear layer adds its bias before it rounds, as Diffusers' do.
-        txt_seen_BLC, img_seen_BLC = (part.contiguous() for part in joint_BLC.tensor_split([txt_BLC.shape[1]], dim=1))
-        img_BLC = img_BLC + img_mod[0].gate_B1C * self.img_attn.proj(img_seen_BLC)
-        img_BLC = img_BLC + img_mod[1].gate_B1C * self.img_mlp(modulated(img_BLC, img_mod[1]))
-        txt_BLC = txt_BLC + txt_mod[0].gate_B1C * self.txt_attn.proj(txt_seen_BLC)
-        txt_BLC = txt_BLC + txt_mod[1].gate_B1C * self.txt_mlp(modulated(txt_BLC, txt_mod[1]))
+        """Return both streams, picture first, given how each enters and leaves attention and the feed-forward layer."""
+        txt_qk, txt_v = self.txt_attn(txt[0].norm(txt_BLC))
+        img_qk, img_v = self.img_attn(img[0].norm(img_BLC))
+        joint_BLC = layout.attend(layout.joined(txt_qk, img_qk), layout.joined(txt_v, img_v))
+        txt_seen_BLC, img_seen_BLC = layout.parted(joint_BLC)
+        img_BLC = img[0].add(img_BLC, self.img_attn.proj(img_seen_BLC))
+        img_BLC = img[1].add(img_BLC, self.img_mlp(img[1].norm(img_BLC)))
+        txt_BLC = txt[0].add(txt_BLC, self.txt_attn.proj(txt_seen_BLC))
+        txt_BLC = txt[1].add(txt_BLC, self.txt_mlp(txt[1].norm(txt_BLC)))
         return half_safe(img_BLC), half_safe(txt_BLC)
 
 
@@ -97,12 +92,12 @@ class SingleStream(nn.Module):
         self.mlp_act = sizes.activation()
         self.linear2 = nn.Linear(d + sizes.mlp_size, d, bias=sizes.bias)
 
-    def mixed(self, x_BLC: Tensor, mod: Modulated, attend: JointAttention) -> Tensor:
-        """Return text and picture, given the block's modulation."""
-        qkv_BLC, mlp_BLC = self.linear1(modulated(x_BLC, mod)).split(self._parts, dim=-1)
-        attended_BLC = attend(*self.norm(qkv_BLC, self._num_heads))
+    def forward(self, x_BLC: Tensor, sublayer: Sublayer, layout: Layout) -> Tensor:
+        """Return text and picture, given how they enter and leave the block."""
+        qkv_BLC, mlp_BLC = self.linear1(sublayer.norm(x_BLC)).split_with_sizes(self._parts, dim=-1)
+        attended_BLC = layout.attend(*self.norm(qkv_BLC, self._num_heads))
         out_BLC = self.linear2(torch.cat([attended_BLC, self.mlp_act(mlp_BLC)], dim=-1))
-        return half_safe(x_BLC + mod.gate_B1C * out_BLC)
+        return half_safe(sublayer.add(x_BLC, out_BLC))
 
 
 class LastLayer(nn.Module):
@@ -113,9 +108,13 @@ class LastLayer(nn.Module):
         self.linear = nn.Linear(hidden_size, out_channels, bias=bias)
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(hidden_size, 2 * hidden_size, bias=bias))
 
-    def forward(self, x_BLC: Tensor, vec_BC: Tensor) -> Tensor:
-        shift_B1C, scale_B1C = self.adaLN_modulation(vec_BC)[:, None].chunk(2, dim=-1)
-        return self.linear((1 + scale_B1C) * normalised(x_BLC) + shift_B1C)
+    def vectors(self, vec_TC: Tensor) -> Tensor:
+        """Make shift and scale, and nothing where other layers have a gate, T x 3C."""
+        made_TC = self.adaLN_modulation(vec_TC)
+        return torch.cat([made_TC, torch.zeros_like(vec_TC)], dim=-1)
+
+    def forward(self, x_BLC: Tensor, sublayer: Sublayer) -> Tensor:
+        return self.linear(sublayer.norm(x_BLC))
 
 
 def half_safe(x_BLC: Tensor) -> Tensor:

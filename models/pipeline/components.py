@@ -3,11 +3,13 @@
 Shape suffixes: B = 1, L = tokens, C = channels, A = position axes, H, W = rows and columns of pixels.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
+from models.flow.transformer import PackedRow, RowConstants
 from models.samplers.schedules import FlowSchedule
 from models.specs import GenerationDefaults, ModelSpec
 
@@ -95,8 +97,19 @@ class Components(Protocol):
         """Positions of the tokens of the reference with this index, from 0, L x A."""
         ...
 
-    def velocity(self, tokens_LC: Tensor, ids_LA: Tensor, t: float, text: TextFeatures, guidance: float) -> Tensor:
-        """Predict dx/dt of every token, in the networks' dtype."""
+    def constants(self, text: TextFeatures, ids_LA: Tensor, times: Tensor, guidance: float) -> RowConstants:
+        """Compute what the network knows of a row, or of one branch of its guidance, before it sees latents.
+
+        Args:
+            text: features of the prompt.
+            ids_LA: positions of the picture's tokens, then of the references'.
+            times: every time that it will be asked about, float32 on the CPU.
+            guidance: strength that the network reads, where it reads one.
+        """
+        ...
+
+    def velocities(self, rows: Sequence[PackedRow]) -> list[Tensor]:
+        """Predict dx/dt of every token of every row, in the networks' dtype, in one forward."""
         ...
 
     def decode(self, latents_LC: Tensor, rows: int, columns: int) -> Tensor:

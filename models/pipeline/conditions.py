@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from models.errors import UnsupportedInput
+from models.flow.transformer import RowConstants
 from models.latents import latent_grid
 from models.noise import generator_of
 from models.pipeline.components import Components, TextFeatures
@@ -57,6 +58,7 @@ class Conditions:
         channels_LC: what stands beside the latents in every token.
         references_LC: tokens after the picture's.
         kept: the part of a picture that stays.
+        branches: what the network knows of the row before it sees latents: for the prompt, then for the negative prompt if there is one.
     """
 
     times: Tensor
@@ -68,6 +70,7 @@ class Conditions:
     channels_LC: Tensor | None = None
     references_LC: Tensor | None = None
     kept: Kept | None = None
+    branches: tuple[RowConstants, ...] = ()
 
     @property
     def num_steps(self) -> int:
@@ -109,9 +112,11 @@ def start(
     kept = None if filled_LC is not None else _kept(components, request, source, clean_LC, noise_LC)
     references = [*_seen_again(components, rows, columns, kept), *_references(components, request, kept)]
     plan, times = guidance_plan(components.spec, request), run_times(components, request)
+    ids_LA = torch.cat([components.image_ids(rows, columns), *(reference.ids_LA for reference in references)])
+    prompts = (text,) if negative is None else (text, negative)
     conditions = Conditions(
         times=times,
-        ids_LA=torch.cat([components.image_ids(rows, columns), *(reference.ids_LA for reference in references)]),
+        ids_LA=ids_LA,
         text=text,
         negative=negative,
         guidance=plan.embedded,
@@ -119,6 +124,7 @@ def start(
         channels_LC=filled_LC if control_LC is None else control_LC,
         references_LC=torch.cat([reference.tokens_LC for reference in references]) if references else None,
         kept=kept,
+        branches=tuple(components.constants(prompt, ids_LA, times[:-1], plan.embedded) for prompt in prompts),
     )
     return Start(noise_LC if clean_LC is None else noised(clean_LC, noise_LC, float(times[0])), conditions)
 

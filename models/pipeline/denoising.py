@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.pipeline.components import Components, TextFeatures
+from models.flow.transformer import PackedRow
+from models.pipeline.components import Components
 from models.pipeline.conditions import Conditions
 from models.samplers import euler
 from models.samplers.guidance import classifier_free
@@ -46,27 +47,35 @@ def advance(components: Components, rows: Sequence[StepInput]) -> list[Tensor]:
 
 
 def predict(components: Components, rows: Sequence[StepInput]) -> list[Tensor]:
-    """Predict the velocity dx/dt of every row, L x C, in the networks' dtype."""
-    return [_predicted(components, row) for row in rows]
+    """Predict the velocity dx/dt of every row, L x C, in the networks' dtype.
+
+    All rows and all branches of their guidance go through the network in one forward. A single row in a type narrower than float32
+    does not: products depend on the batch there, and Diffusers takes one branch after the other.
+    """
+    packs = [_branches(components, row) for row in rows]
+    if len(rows) == 1 and components.dtype is not torch.float32:
+        velocities = [components.velocities([branch])[0] for branch in packs[0]]
+    else:
+        velocities = components.velocities([branch for pack in packs for branch in pack])
+    left = iter(velocities)
+    return [_guided(row, [next(left) for _ in pack]) for row, pack in zip(rows, packs, strict=True)]
 
 
-def _predicted(components: Components, row: StepInput) -> Tensor:
-    conditions = row.conditions
-    positive_LC = _velocity(components, row, conditions.text)
-    if conditions.negative is None:
-        return positive_LC
-    return classifier_free(positive_LC, _velocity(components, row, conditions.negative), conditions.cfg_scale)
-
-
-def _velocity(components: Components, row: StepInput, text: TextFeatures) -> Tensor:
+def _branches(components: Components, row: StepInput) -> list[PackedRow]:
     conditions, tokens_LC = row.conditions, row.latents_LC.to(components.dtype)
     if conditions.channels_LC is not None:
         tokens_LC = torch.cat([tokens_LC, conditions.channels_LC], dim=-1)
     if conditions.references_LC is not None:
         tokens_LC = torch.cat([tokens_LC, conditions.references_LC])
-    t = float(conditions.times[row.step])
-    velocity_LC = components.velocity(tokens_LC, conditions.ids_LA, t, text, conditions.guidance)
-    return velocity_LC[: row.latents_LC.shape[0]]
+    return [PackedRow(tokens_LC, constants, row.step) for constants in conditions.branches]
+
+
+def _guided(row: StepInput, branches: Sequence[Tensor]) -> Tensor:
+    of_picture = [velocity_LC[: row.latents_LC.shape[0]] for velocity_LC in branches]
+    if len(of_picture) == 1:
+        return of_picture[0]
+    positive_LC, negative_LC = of_picture
+    return classifier_free(positive_LC, negative_LC, row.conditions.cfg_scale)
 
 
 def _moved(row: StepInput, velocity_LC: Tensor) -> Tensor:

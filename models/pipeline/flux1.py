@@ -3,13 +3,16 @@
 Shape suffixes: B = 1, L = tokens, C = channels, H, W = rows and columns, 3 = position axes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from models.flow.flux1 import Flux1
+from models.flow.transformer import PackedRow, RowConstants
 from models.latents import image_ids, packed, patched, unpacked, unpatched
 from models.noise import initial_noise
 from models.pipeline.components import TextFeatures
@@ -86,21 +89,22 @@ class Flux1Components:
     def reference_ids(self, index: int, rows: int, columns: int) -> Tensor:
         return image_ids(rows, columns, reference=index + 1, num_axes=3).to(self.device)
 
-    @torch.no_grad()
-    def velocity(self, tokens_LC: Tensor, ids_LA: Tensor, t: float, text: TextFeatures, guidance: float) -> Tensor:
+    @torch.inference_mode()
+    def constants(self, text: TextFeatures, ids_LA: Tensor, times: Tensor, guidance: float) -> RowConstants:
         assert text.pooled_C is not None
-        is_embedded = self.spec.guidance is Guidance.EMBEDDED
-        velocity_BLC: Tensor = self.transformer(
-            tokens_LC[None],
-            ids_LA[None],
-            network_times(t, self.dtype, self.device),
-            text.tokens_LC[None],
-            ids_LA.new_zeros(1, text.tokens_LC.shape[0], ids_LA.shape[1]),
-            text.pooled_C[None],
-            torch.tensor([guidance], dtype=self.dtype, device=self.device) if is_embedded else None,
-            self.query_chunk,
-        )
-        return velocity_BLC[0]
+        pooled_1C, strength_1 = text.pooled_C[None], self._strength(guidance)
+        all_ids_LA = torch.cat([ids_LA.new_zeros(text.tokens_LC.shape[0], ids_LA.shape[1]), ids_LA])
+        network_T = network_times(times, self.dtype, self.device)
+        vectors = partial(self.transformer.vectors, pooled_BC=pooled_1C, guidance_B=strength_1)
+        return self.transformer.row_constants(text.tokens_LC, all_ids_LA, network_T, vectors)
+
+    def _strength(self, guidance: float) -> Tensor | None:
+        is_read = self.spec.guidance is Guidance.EMBEDDED
+        return torch.tensor([guidance], dtype=self.dtype, device=self.device) if is_read else None
+
+    @torch.inference_mode()
+    def velocities(self, rows: Sequence[PackedRow]) -> list[Tensor]:
+        return self.transformer.velocities(rows, self.query_chunk)
 
     @torch.no_grad()
     def decode(self, latents_LC: Tensor, rows: int, columns: int) -> Tensor:

@@ -3,13 +3,16 @@
 Shape suffixes: B = 1, L = tokens, C = channels, H, W = rows and columns, 4 = position axes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from models.flow.flux2 import Flux2
+from models.flow.transformer import PackedRow, RowConstants
 from models.latents import image_ids, packed, text_ids, unpacked
 from models.noise import initial_noise
 from models.pipeline.components import TextFeatures
@@ -78,19 +81,18 @@ class Flux2Components:
     def reference_ids(self, index: int, rows: int, columns: int) -> Tensor:
         return image_ids(rows, columns, reference=REFERENCE_SPACING * (index + 1)).to(self.device)
 
-    @torch.no_grad()
-    def velocity(self, tokens_LC: Tensor, ids_LA: Tensor, t: float, text: TextFeatures, guidance: float) -> Tensor:
-        is_embedded = self.spec.guidance is Guidance.EMBEDDED
-        velocity_BLC: Tensor = self.transformer(
-            tokens_LC[None],
-            ids_LA[None],
-            network_times(t, self.dtype, self.device),
-            text.tokens_LC[None],
-            text_ids(text.tokens_LC.shape[0])[None].to(self.device),
-            torch.tensor([guidance], dtype=self.dtype, device=self.device) if is_embedded else None,
-            self.query_chunk,
-        )
-        return velocity_BLC[0]
+    @torch.inference_mode()
+    def constants(self, text: TextFeatures, ids_LA: Tensor, times: Tensor, guidance: float) -> RowConstants:
+        is_read = self.spec.guidance is Guidance.EMBEDDED
+        strength_1 = torch.tensor([guidance], dtype=self.dtype, device=self.device) if is_read else None
+        all_ids_LA = torch.cat([text_ids(text.tokens_LC.shape[0]).to(self.device), ids_LA])
+        network_T = network_times(times, self.dtype, self.device)
+        vectors = partial(self.transformer.vectors, guidance_B=strength_1, dtype=self.dtype)
+        return self.transformer.row_constants(text.tokens_LC, all_ids_LA, network_T, vectors)
+
+    @torch.inference_mode()
+    def velocities(self, rows: Sequence[PackedRow]) -> list[Tensor]:
+        return self.transformer.velocities(rows, self.query_chunk)
 
     @torch.no_grad()
     def decode(self, latents_LC: Tensor, rows: int, columns: int) -> Tensor:

@@ -191,7 +191,7 @@ def test_a_row_does_not_depend_on_its_neighbours(base: Pair) -> None:
     together = predict(base.ours, rows)
     for one, velocity_LC in zip(rows, together, strict=True):
         assert velocity_LC.shape == one.latents_LC.shape
-        assert torch.equal(predict(base.ours, [one])[0], velocity_LC)
+        torch.testing.assert_close(predict(base.ours, [one])[0], velocity_LC, atol=2e-4, rtol=0)
 
 
 def test_stages_driven_by_hand_make_the_picture_that_draw_makes(base: Pair) -> None:
