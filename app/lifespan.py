@@ -15,9 +15,9 @@ from app.core.clock import Clock
 from app.core.config import Settings
 from app.core.db.engine import Database
 from app.core.db.version import schema_is_current
-from app.core.dispatch.sql import SqlDispatcher
+from app.core.dispatch.opening import open_dispatcher
 from app.core.events.base import Cancel, Done, EventBus, Progress, Ring
-from app.core.events.local import LocalEventServer, events_socket_path
+from app.core.events.opening import gateway_events
 from app.core.events.progress_board import ProgressBoard
 from app.core.secret_file import resolve_secrets
 from app.core.storage.local import LocalObjectStore
@@ -69,7 +69,7 @@ async def _open(
     database = Database.open(settings.database.url)
     stack.push_async_callback(database.close)
     await require_current_schema(database)
-    events = LocalEventServer(events_socket_path(settings))
+    events = gateway_events(settings)
     await events.start()
     stack.push_async_callback(events.close)
     key_uses, progress, waiters = KeyUses(database), ProgressBoard(), Waiters()
@@ -83,7 +83,7 @@ async def _open(
         started_at=clock.utc_now(),
         database=database,
         store=LocalObjectStore(settings.data_dir / "objects"),
-        dispatcher=SqlDispatcher(events),
+        dispatcher=open_dispatcher(settings, events, stack),
     )
     app.state.gateway, app.state.key_uses, app.state.progress = parts, key_uses, progress
     app.state.bursts, app.state.waiters = MemoryBurstStore(), waiters

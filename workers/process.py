@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
@@ -12,20 +13,22 @@ import structlog
 import torch
 
 from app.core.clock import SystemClock
-from app.core.config import Settings, load_settings
+from app.core.config import Settings, WorkerSettings, load_settings
 from app.core.errors import ConfigurationError
 from app.core.logging import configure_logging
 from models.pipeline.loading import DTYPES
 from workers.networks import BUNDLED, LoadedNetworks, load_networks
 from workers.worker import Worker
 
+LOOK_S = 1.0
+
 log = structlog.stdlib.get_logger()
 
 
-def run(data_dir: Path | None) -> None:
-    """Serve; ends the process with its exit code."""
+def run(data_dir: Path | None, place: Mapping[str, int]) -> None:
+    """Serve; ends the process with its exit code. `place`: what `index` and `num_beside` are, where not what the settings say."""
     try:
-        settings = load_settings(**({} if data_dir is None else {"data_dir": data_dir}))
+        settings = load_settings(**({} if data_dir is None else {"data_dir": data_dir}), worker=dict(place))
     except ConfigurationError as error:
         sys.exit(f"python -m workers: {error}")
     configure_logging(settings.log)
@@ -33,6 +36,34 @@ def run(data_dir: Path | None) -> None:
     worker = Worker(settings, lambda: _load(settings), SystemClock())
     _drain_on_signals(worker)
     worker.start()
+    if settings.redis.url:
+        # The main thread is RQ's until a signal comes; a worker that ends by itself does not wait for one.
+        threading.Thread(target=_leave_at_end, args=[worker], name="end", daemon=True).start()
+        _ring_for_tickets(worker, settings)
+    _leave_at_end(worker)
+
+
+def _ring_for_tickets(worker: Worker, settings: Settings) -> None:
+    """Ring for each ticket from Redis once the weights are loaded, until a signal comes; then drain."""
+    # Here, because RQ is loaded only where it is used.
+    from workers.tickets import ring_for_tickets
+
+    def pause(seconds: float) -> bool:
+        _drain_on_signals(worker)
+        worker.join(seconds)
+        return worker.is_ending
+
+    while not worker.wait_until_loaded(LOOK_S):
+        if worker.is_ending:
+            return
+    try:
+        ring_for_tickets(settings.redis, settings.worker.pool, worker.ring, pause)
+    except SystemExit:
+        os._exit(1)  # RQ's answer to a second signal
+    _drain(worker)
+
+
+def _leave_at_end(worker: Worker) -> None:
     while not worker.join(timeout_s=60.0):
         pass
     _leave(worker)
@@ -40,29 +71,43 @@ def run(data_dir: Path | None) -> None:
 
 def _load(settings: Settings) -> LoadedNetworks:
     """In the thread that owns the device."""
-    if settings.worker.threads is not None:
-        torch.set_num_threads(settings.worker.threads)
+    num_threads = threads_of(settings.worker, torch.get_num_threads())
+    if num_threads is not None:
+        torch.set_num_threads(num_threads)
     dtype = None if settings.worker.dtype is None else DTYPES[settings.worker.dtype]
-    return load_networks((BUNDLED, settings.models_dir), _device(settings.worker.device), dtype)
+    device = torch.device(device_name(settings.worker, torch.cuda.device_count()))
+    return load_networks((BUNDLED, settings.models_dir), device, dtype)
 
 
-def _device(name: str) -> torch.device:
-    """`auto` is the first GPU where there is one; anything else is torch's own name."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
+def device_name(worker: WorkerSettings, num_gpus: int) -> str:
+    """`auto` is the GPU of this worker's number, in turn where there are fewer, and the CPU where there is none; anything else is
+    torch's own name."""
+    if worker.device != "auto":
+        return worker.device
+    return f"cuda:{worker.index % num_gpus}" if num_gpus else "cpu"
+
+
+def threads_of(worker: WorkerSettings, num_threads: int) -> int | None:
+    """What the operator says, else an even share of the threads that torch would take; None leaves the choice to torch."""
+    if worker.threads is not None or worker.num_beside == 1:
+        return worker.threads
+    return max(1, num_threads // worker.num_beside)
 
 
 def _drain_on_signals(worker: Worker) -> None:
     """The first SIGTERM or SIGINT drains, the second ends the process at once."""
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        for name in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(name, lambda number, frame: os._exit(1))
-        worker.drain()
+        _drain(worker)
 
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, on_signal)
+
+
+def _drain(worker: Worker) -> None:
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda number, frame: os._exit(1))
+    worker.drain()
 
 
 def _log_uncaught(failure: threading.ExceptHookArgs) -> None:

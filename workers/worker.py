@@ -10,12 +10,12 @@ from contextlib import suppress
 import structlog
 
 from app.core.clock import Clock
-from app.core.config import Settings
+from app.core.config import Settings, WorkerSettings
 from app.core.db.engine import Database
 from app.core.db.version import schema_is_current
 from app.core.dispatch.sql import PollingDoorbell
 from app.core.events.base import EventBus
-from app.core.events.local import LocalEventClient, events_socket_path
+from app.core.events.opening import worker_events
 from app.core.ids import new_id
 from app.core.registry import WorkerRecord
 from app.core.storage.local import LocalObjectStore
@@ -47,6 +47,9 @@ class Worker:
         self._clock = clock
         self._loop = asyncio.new_event_loop()
         self._replies: asyncio.Queue[Reply] = asyncio.Queue()
+        self._doorbell = PollingDoorbell(settings.queue.poll_s)
+        self._is_loaded = threading.Event()
+        self._is_ending = threading.Event()
         self._engine = EngineLoop(self._build, self._post, clock)
         self._engine_thread = threading.Thread(target=self._engine.run, name="engine", daemon=True)
         self._io_thread = threading.Thread(target=self._run_io, name="io", daemon=True)
@@ -58,7 +61,22 @@ class Worker:
 
     def drain(self) -> None:
         """Claim no more, finish what runs, end."""
+        self._is_ending.set()
         self._post(EndWanted())
+
+    def ring(self) -> None:
+        """There may be work. From any thread."""
+        with suppress(RuntimeError):  # its loop is closed, and it wants no more work
+            self._loop.call_soon_threadsafe(self._doorbell.ring)
+
+    def wait_until_loaded(self, timeout_s: float) -> bool:
+        """Whether the weights are on the device, after at most so many seconds."""
+        return self._is_loaded.wait(timeout_s)
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it was told to drain, or ends by itself."""
+        return self._is_ending.is_set()
 
     def join(self, timeout_s: float) -> bool:
         """Wait for the end. True when the I/O side is done; the engine may still be in its last step."""
@@ -91,16 +109,18 @@ class Worker:
             with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
                 self.exit_code = runner.run(self._serve())
         finally:
+            self._is_ending.set()
             self._engine.send(Stop())
 
     async def _serve(self) -> int:
         """Wait for the weights, then serve. Returns the exit code."""
         database = Database.open(self._settings.database.url)
-        events = LocalEventClient(events_socket_path(self._settings))
+        events = worker_events(self._settings)
         await events.start()
         try:
             match await self._replies.get():
                 case Loaded() as loaded:
+                    self._is_loaded.set()
                     return await self._io(database, events, loaded).run(loaded, self._replies)
                 case EndWanted():
                     return 0
@@ -117,7 +137,7 @@ class Worker:
             port=SqlWorkPort(database, settings.queue, self._clock, worker.id, worker.pool, loaded.revisions),
             store=LocalObjectStore(settings.data_dir / "objects"),
             events=events,
-            doorbell=PollingDoorbell(settings.queue.poll_s),
+            doorbell=self._doorbell,
             schema_is_current=lambda: schema_is_current(database),
         )
         rhythm = Rhythm(settings.queue.window, settings.queue.renew_s, settings.worker.drain_s)
@@ -125,9 +145,16 @@ class Worker:
 
     def _record(self) -> WorkerRecord:
         return WorkerRecord(
-            id=self._settings.worker.id or new_id(),
+            id=worker_id(self._settings.worker),
             pool=self._settings.worker.pool,
             host=socket.gethostname(),
             pid=os.getpid(),
             started_at=self._clock.utc_now(),
         )
+
+
+def worker_id(worker: WorkerSettings) -> str:
+    """The operator's name for it, with its number where several share one; else a random one."""
+    if worker.id is None:
+        return new_id()
+    return worker.id if worker.num_beside == 1 else f"{worker.id}-{worker.index}"

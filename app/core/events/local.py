@@ -12,10 +12,10 @@ from pathlib import Path
 
 from app.core.config import Settings
 from app.core.events.base import Event, decode, encode
+from app.core.events.inbox import Inbox
 
 MAX_PATH_BYTES = 100
 """A Unix socket's address holds 104 to 108 bytes, by system."""
-MAX_QUEUED_EVENTS = 4096
 MAX_UNSENT_BYTES = 1 << 20
 MAX_LINE_BYTES = 1 << 16
 RECONNECT_S = 0.5
@@ -30,24 +30,12 @@ def events_socket_path(settings: Settings) -> Path:
     return Path(tempfile.gettempdir()) / f"darkroom-{os.getuid()}" / f"{name}.sock"
 
 
-class _Inbox:
-    """Received messages, bounded: when nobody reads, the oldest is dropped."""
-
-    def __init__(self) -> None:
-        self._queue: asyncio.Queue[Event] = asyncio.Queue(MAX_QUEUED_EVENTS)
-
-    async def fill_from(self, reader: asyncio.StreamReader) -> None:
-        """Read lines until the peer goes away or sends a line too long to be ours."""
-        while line := await reader.readline():
-            event = decode(line)
-            if event is None:
-                continue
-            if self._queue.full():
-                self._queue.get_nowait()
-            self._queue.put_nowait(event)
-
-    async def get(self) -> Event:
-        return await self._queue.get()
+async def _fill(inbox: Inbox, reader: asyncio.StreamReader) -> None:
+    """Read lines until the peer goes away or sends a line too long to be ours."""
+    while line := await reader.readline():
+        event = decode(line)
+        if event is not None:
+            inbox.put(event)
 
 
 def _send(writer: asyncio.StreamWriter, line: bytes) -> None:
@@ -61,7 +49,7 @@ class LocalEventServer:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._inbox = _Inbox()
+        self._inbox = Inbox()
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
         self._inode: int | None = None
@@ -97,7 +85,7 @@ class LocalEventServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
         try:
-            await self._inbox.fill_from(reader)
+            await _fill(self._inbox, reader)
         except (OSError, ValueError):
             return  # the worker is gone or is no worker; it reconnects
         finally:
@@ -111,7 +99,7 @@ class LocalEventClient:
     def __init__(self, path: Path, *, reconnect_s: float = RECONNECT_S) -> None:
         self._path = path
         self._reconnect_s = reconnect_s
-        self._inbox = _Inbox()
+        self._inbox = Inbox()
         self._writer: asyncio.StreamWriter | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -147,7 +135,7 @@ class LocalEventClient:
         reader, writer = await asyncio.open_unix_connection(self._path, limit=MAX_LINE_BYTES)
         self._writer = writer
         try:
-            await self._inbox.fill_from(reader)
+            await _fill(self._inbox, reader)
         finally:
             self._writer = None
             writer.close()
