@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import groupby
 
 Say = Callable[[str], None]
 
@@ -24,6 +25,12 @@ class Command:
     argv: tuple[str, ...]
     pass_fds: tuple[int, ...] = ()
     stop_within_s: float = 10.0
+    ends_with: str = ""
+    """Neighbours that say the same here are asked to end at the same time; the others one after another."""
+
+    @property
+    def turn(self) -> str:
+        return self.ends_with or self.name
 
 
 @dataclass
@@ -59,7 +66,7 @@ class Supervisor:
     """Keeps one process per command alive until told to stop.
 
     Children are sessions of their own, so a terminal's Ctrl-C reaches only this process, which then asks them to end
-    one after another, in the order in which the commands were given.
+    in turns, in the order in which the commands were given.
     """
 
     def __init__(self, commands: Sequence[Command], *, say: Say, new_policy: Callable[[], RestartPolicy]) -> None:
@@ -82,8 +89,9 @@ class Supervisor:
         stopping = asyncio.create_task(self._stopping.wait())
         await asyncio.wait([stopping, *keepers], return_when=asyncio.FIRST_COMPLETED)
         self._stopping.set()
-        for child, keeper in zip(self._children, keepers, strict=True):
-            await self._end(child, keeper)
+        pairs = zip(self._children, keepers, strict=True)
+        for _, together in groupby(pairs, key=lambda pair: pair[0].command.turn):
+            await asyncio.gather(*(self._end(child, keeper) for child, keeper in together))
         await asyncio.gather(*keepers)
 
     async def _keep(self, child: "_Child") -> None:

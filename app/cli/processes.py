@@ -52,11 +52,17 @@ def open_to_anybody(settings: Settings) -> Settings:
     return settings.model_copy(update={"free": settings.free.model_copy(update={"anonymous": True})})
 
 
-def worker(data_dir: DataDir = None) -> NoReturn:
+def worker(
+    data_dir: DataDir = None,
+    index: Annotated[
+        int | None, typer.Option(help="Number among this machine's workers: the GPU that it takes.", min=0)
+    ] = None,
+    num_beside: Annotated[int | None, typer.Option(help="Workers on this machine.", min=1, max=256)] = None,
+) -> NoReturn:
     """Run a worker: one per GPU, or one on the CPU. It becomes `python -m workers`."""
     arguments = [sys.executable, "-m", "workers"]
-    if data_dir is not None:
-        arguments += ["--data-dir", str(data_dir)]
+    for name, value in (("--data-dir", data_dir), ("--index", index), ("--num-beside", num_beside)):
+        arguments += [] if value is None else [name, str(value)]
     keep_to_own_packages()
     os.execv(sys.executable, arguments)
 
@@ -80,9 +86,11 @@ def gateway_argv(data_dir: Path, host: str, listener: socket.socket, parent_pipe
     return (sys.executable, "-m", "app.cli", *own, *inherited)
 
 
-def worker_argv(data_dir: Path, parent_pipe: int) -> tuple[str, ...]:
-    """The worker as a child of `up`."""
-    return (sys.executable, "-m", "workers", "--data-dir", str(data_dir), "--parent-pipe", str(parent_pipe))
+def worker_argv(data_dir: Path, parent_pipe: int, index: int, num_beside: int) -> tuple[str, ...]:
+    """A worker as a child of `up`, that number of so many."""
+    place = () if num_beside == 1 else ("--index", str(index), "--num-beside", str(num_beside))
+    inherited = ("--parent-pipe", str(parent_pipe))
+    return (sys.executable, "-m", "workers", "--data-dir", str(data_dir), *place, *inherited)
 
 
 def keep_to_own_packages() -> None:

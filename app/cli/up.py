@@ -1,4 +1,4 @@
-"""`darkroom up`: the whole service on this machine. It prepares the data directory, then supervises a gateway and a worker.
+"""`darkroom up`: the whole service on this machine. It prepares the data directory, then supervises a gateway and workers.
 
 `up` itself listens on the port and hands the socket down, so that a gateway that restarts refuses nobody.
 """
@@ -34,9 +34,13 @@ def up(
         int | None, typer.Option(help="Port; 0 picks a free one.", show_default="8000", min=0, max=65535)
     ] = None,
     data_dir: DataDir = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Workers to run, one per GPU.", show_default="1", min=1, max=256)
+    ] = None,
 ) -> None:
-    """Start the whole service on this machine: a gateway and a worker, restarted when they die."""
-    settings = load_settings(**given(data_dir=data_dir), gateway=given(host=host, port=port))
+    """Start the whole service on this machine: a gateway and its workers, restarted when they die."""
+    own = given(num_beside=workers)
+    settings = load_settings(**given(data_dir=data_dir), gateway=given(host=host, port=port), worker=own)
     with files.locked(settings.data_dir), listening(settings.gateway.host, settings.gateway.port) as listener:
         bring_up_to_date(settings.database.url)
         key = asyncio.run(ensure_local_key(settings, SystemClock()))
@@ -48,7 +52,7 @@ def up(
 
 
 async def supervise(settings: Settings, listener: socket.socket, url: str, key: str) -> None:
-    """Runs both children until a signal or their own failure ends them."""
+    """Runs the children until a signal or their own failure ends them."""
     keep_to_own_packages()
     # This process alone holds the writing end, so its end, of whatever kind, closes it; the children read and see that.
     parent_pipe, life_line = os.pipe()
@@ -65,21 +69,26 @@ async def supervise(settings: Settings, listener: socket.socket, url: str, key: 
         os.close(parent_pipe)
 
 
-def children(settings: Settings, listener: socket.socket, parent_pipe: int) -> tuple[Command, Command]:
-    """In the order in which they end: polls are answered until the worker has finished."""
-    worker = Command(
-        "worker",
-        worker_argv(settings.data_dir, parent_pipe),
-        (parent_pipe,),
-        stop_within_s=settings.worker.drain_s + EXIT_GRACE_S,
-    )
+def children(settings: Settings, listener: socket.socket, parent_pipe: int) -> tuple[Command, ...]:
+    """In the order in which they end: polls are answered until the workers have finished."""
+    num_workers = settings.worker.num_beside
+    workers = [
+        Command(
+            "worker" if num_workers == 1 else f"worker {index}",
+            worker_argv(settings.data_dir, parent_pipe, index, num_workers),
+            (parent_pipe,),
+            stop_within_s=settings.worker.drain_s + EXIT_GRACE_S,
+            ends_with="workers",
+        )
+        for index in range(num_workers)
+    ]
     gateway = Command(
         "gateway",
         gateway_argv(settings.data_dir, settings.gateway.host, listener, parent_pipe),
         (listener.fileno(), parent_pipe),
         stop_within_s=EXIT_GRACE_S,
     )
-    return worker, gateway
+    return (*workers, gateway)
 
 
 async def announce(settings: Settings, url: str, key: str) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,21 @@ def end(*_):
     sys.exit(0)
 signal.signal(signal.SIGTERM, end)
 """ + WRITE_PID_THEN_SLEEP.replace("import os, sys, time\n", "")
+
+
+END_WHEN_BOTH_WERE_ASKED = (
+    """
+import signal, sys, time
+def asked(*_):
+    with open(sys.argv[2], "a") as file:
+        print("asked", file=file, flush=True)
+    while len(open(sys.argv[2]).read().split()) < 2:
+        time.sleep(0.01)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, asked)
+"""
+    + WRITE_PID_THEN_SLEEP
+)
 
 
 def quick_policy() -> RestartPolicy:
@@ -114,6 +130,22 @@ def test_children_end_one_after_another_in_the_order_given(tmp_path: Path) -> No
 
     asyncio.run(scene())
     assert lines(ended) == ["worker", "gateway"]
+
+
+def test_those_of_one_turn_are_asked_at_the_same_time(tmp_path: Path) -> None:
+    pids, asked, said = tmp_path / "pids", tmp_path / "asked", list[str]()
+
+    async def scene() -> None:
+        workers = [command(name, END_WHEN_BOTH_WERE_ASKED, pids, asked) for name in ("worker 0", "worker 1")]
+        subject = supervisor(*(replace(one, ends_with="workers") for one in workers), said=said)
+        running = asyncio.create_task(subject.run())
+        await until(lambda: len(lines(pids)) == 2)
+        subject.stop()
+        await running
+
+    asyncio.run(scene())
+    assert not any("killing" in line for line in said)
+    assert len(lines(asked)) == 2
 
 
 def test_a_child_that_ignores_the_request_is_killed_when_its_time_is_up(tmp_path: Path) -> None:
