@@ -56,6 +56,12 @@ async def num_queued(session: AsyncSession, pool: str, priority: int, at_most: i
     return await session.scalar(select(func.count()).select_from(queued.limit(at_most).subquery())) or 0
 
 
+async def pools_left_waiting(session: AsyncSession, since: datetime) -> list[str]:
+    """Pools in which a generation has been queued since then or longer."""
+    waiting = select(Generation.pool).where(Generation.state == GenerationState.QUEUED, Generation.queued_at <= since)
+    return list((await session.scalars(waiting.distinct())).all())
+
+
 async def pools(session: AsyncSession) -> list[str]:
     """Every pool that has registered a network."""
     return list((await session.scalars(select(Registration.pool).distinct())).all())

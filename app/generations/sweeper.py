@@ -4,6 +4,7 @@ It looks before it writes, so that a quiet service takes no write lock. It works
 """
 
 import asyncio
+from datetime import timedelta
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -15,12 +16,14 @@ from app.core.ledger import LedgerBroken
 from app.core.metrics import SWEPT
 from app.core.states import GenerationState
 from app.dependencies import Gateway
-from app.generations import idempotency
+from app.generations import idempotency, repository
 
 LOCK = "sweeper"
 LEAD_SWEEPS = 10
 """The lead lasts this many sweeps, and is renewed when half of it is over."""
 MIN_LEAD_S = 5.0
+RING_AGAIN_AFTER_S = 5.0
+"""Seconds that a generation waits before its pool is rung again, at every sweep."""
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -48,6 +51,7 @@ class Sweeper:
     async def turn(self) -> None:
         """Sweep once, if this gateway leads."""
         if await self._leads():
+            await self._ring_again()
             await self._sweep()
             await self._expire()
             await self._expire_credits()
@@ -71,6 +75,14 @@ class Sweeper:
             for pool in report.pools:
                 work.ring(pool)
         _tell(report)
+
+    async def _ring_again(self) -> None:
+        """A ring may get lost, with a Redis that dies, say. Workers poll besides; one that has room hears this at once."""
+        since = self._parts.clock.utc_now() - timedelta(seconds=RING_AGAIN_AFTER_S)
+        async with self._parts.database.read() as session:
+            pools = await repository.pools_left_waiting(session, since)
+        for pool in pools:
+            self._parts.dispatcher.ring(pool)
 
     async def _expire(self) -> None:
         """Delete the objects first: a crash in between repeats the deletion, and leaves no picture without a row."""

@@ -14,6 +14,7 @@ from app.accounts.plans import Quota
 from app.core import claims, fairness
 from app.core.db.engine import Database
 from app.core.fairness import Lane
+from app.generations.repository import pools_left_waiting
 from app.quota.active_tasks import num_active
 from app.quota.free_images import usage
 from tests.fixtures.accounts import EPOCH, NETWORK, POOL
@@ -27,6 +28,7 @@ QUESTIONS: dict[str, Question] = {
     "claim": lambda session: claims.claim(session, "w", POOL, [NETWORK], 8, EPOCH, 12.0),
     "claim ahead": lambda session: claims.claim(session, "w", POOL, [NETWORK], 1, EPOCH, 12.0, (0, 5.0)),
     "sweep_is_due": lambda session: claims.sweep_is_due(session, EPOCH),
+    "left waiting": lambda session: pools_left_waiting(session, EPOCH),
     "free images": lambda session: usage(session, "a", Quota(1, 1, frozenset(), 1), EPOCH),
     "active tasks": lambda session: num_active(session, "a", "flux-nano"),
 }

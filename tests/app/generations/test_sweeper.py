@@ -62,6 +62,21 @@ async def test_a_lost_lease_is_queued_again_and_its_pool_rung(idle: Api) -> None
     assert bell.rung == ["default"]
 
 
+async def test_a_pool_whose_work_is_left_waiting_is_rung_again_at_every_sweep(idle: Api) -> None:
+    ann, bell = await idle.account(), Bell()
+    await ann.submit()
+    sweeper = sweeper_of(idle, bell)
+    await sweeper.turn()
+    assert bell.rung == []
+    idle.clock.advance(6)
+    await sweeper.turn()
+    await sweeper.turn()
+    assert bell.rung == ["default", "default"]
+    await idle.claim()
+    await sweeper.turn()
+    assert bell.rung == ["default", "default"]
+
+
 async def test_a_passed_deadline_ends_the_task_and_gives_the_credits_back(idle: Api) -> None:
     ann = await idle.account()
     task = await ann.submit()
