@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 
@@ -31,9 +31,14 @@ def run(data_dir: Path | None, place: Mapping[str, int]) -> None:
         settings = load_settings(**({} if data_dir is None else {"data_dir": data_dir}), worker=dict(place))
     except ConfigurationError as error:
         sys.exit(f"python -m workers: {error}")
+    serve(settings, lambda: _load(settings))
+
+
+def serve(settings: Settings, load: Callable[[], LoadedNetworks]) -> None:
+    """Serve what `load` brings, in the thread that owns the device; ends the process with its exit code."""
     configure_logging(settings.log)
     threading.excepthook = _log_uncaught
-    worker = Worker(settings, lambda: _load(settings), SystemClock())
+    worker = Worker(settings, load, SystemClock())
     _drain_on_signals(worker)
     worker.start()
     if settings.redis.url:

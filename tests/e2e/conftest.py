@@ -24,9 +24,9 @@ def new_service(
     """Starts services that use the tiny weights, and sees to it that none outlives the module."""
     started: list[RunningService] = []
 
-    def start(**environment: str) -> RunningService:
+    def start(*arguments: str, **environment: str) -> RunningService:
         data_dir = tmp_path_factory.mktemp("data")
-        service = RunningService(data_dir, DARKROOM_MODELS_DIR=str(tiny_weights), **environment)
+        service = RunningService(data_dir, *arguments, DARKROOM_MODELS_DIR=str(tiny_weights), **environment)
         started.append(service)
         service.start()
         return service

@@ -41,7 +41,7 @@ UNLIMITED = {
 
 def process_table() -> dict[int, tuple[int, str, str]]:
     """pid -> (parent, state, command line) of every process that is not a zombie."""
-    lines = subprocess.run(["ps", "-eo", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True).stdout
+    lines = subprocess.run(["ps", "-ewwo", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True).stdout
     rows = (line.split(maxsplit=3) for line in lines.splitlines())
     return {int(row[0]): (int(row[1]), row[2], row[3]) for row in rows if len(row) == 4 and not row[2].startswith("Z")}
 
@@ -82,9 +82,11 @@ class RunningService:
         return (self.data_dir / "up.err").read_text()
 
     def pid_of(self, name: str) -> int:
-        """The pid of the child of that name: gateway or worker."""
+        """The pid of the child of that name: gateway, worker, or `worker 1` where there are several."""
         marks = {"worker": "-m workers", "gateway": "-m app.cli gateway"}
-        pid = until(f"a {name} process", lambda: self._child(marks[name]))
+        kind, _, index = name.partition(" ")
+        mark = f"--index {index} --num-beside" if index else marks[kind]
+        pid = until(f"a {name} process", lambda: self._child(mark))
         self.known.add(pid)
         return pid
 
