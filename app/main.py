@@ -13,6 +13,7 @@ from fastapi.staticfiles import StaticFiles
 from app.api import account, admin, errors, pricing, results, system, usage
 from app.api.bfl import routes as bfl
 from app.api.bfl.describe import describe_bodies
+from app.api.openai import describe as openai_bodies
 from app.api.openai import routes as openai
 from app.api.public_url import check_proxies
 from app.core.catalog import Catalog
@@ -40,7 +41,9 @@ class _Described(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
-            describe_bodies(super().openapi(), self._catalog, bfl.PREFIX)
+            description = super().openapi()
+            describe_bodies(description, self._catalog, bfl.PREFIX)
+            openai_bodies.describe_bodies(description)
         return super().openapi()
 
 
@@ -53,7 +56,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     app = _Described(
         catalog,
         title="Darkroom",
-        summary="Image generation behind Black Forest Labs' API.",
+        summary="Image generation behind Black Forest Labs' API and OpenAI's Images API.",
         lifespan=lifespan_of(settings, catalog, price_book, clock),
         dependencies=[Depends(count_read)],
         docs_url=None,

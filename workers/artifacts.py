@@ -32,10 +32,13 @@ class Artifact:
     height: int
 
 
-def encode(image_HWC: NDArray[uint8], output_format: OutputFormat) -> Artifact:
-    """Encode RGB pixels at their own size."""
+def encode(image_HWC: NDArray[uint8], output_format: OutputFormat, quality: int | None = None) -> Artifact:
+    """Encode RGB pixels at their own size; `quality` of JPEG and WebP is 0 to 100, None for ours. PNG has none."""
     buffer = BytesIO()
-    Image.fromarray(image_HWC).save(buffer, format=output_format, **_SAVE_OPTIONS[output_format])
+    options = _SAVE_OPTIONS[output_format]
+    if quality is not None and "quality" in options:
+        options = options | {"quality": quality}
+    Image.fromarray(image_HWC).save(buffer, format=output_format, **options)
     data = buffer.getvalue()
     height, width = image_HWC.shape[:2]
     return Artifact(data, CONTENT_TYPES[output_format], sha256(data).hexdigest(), width, height)

@@ -41,9 +41,10 @@ class Finisher:
 
     async def deliver(self, row: HeldRow, image_HWC: NDArray[uint8]) -> None:
         """Store the image and settle the row as ready, or as failed when the image cannot be encoded or stored."""
-        object_key = result_key(*row.key, row.claim.spec.output_format)
+        spec = row.claim.spec
+        object_key = result_key(*row.key, spec.output_format)
         try:
-            artifact = await asyncio.to_thread(encode, image_HWC, row.claim.spec.output_format)
+            artifact = await asyncio.to_thread(encode, image_HWC, spec.output_format, spec.output_quality)
             await self._put(row, object_key, artifact)
         except (JobError, *ROW_ERRORS) as error:
             await self.fail(row, error)

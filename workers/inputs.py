@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from hashlib import sha256
 from io import BytesIO
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 from app.core.spec import GenerationSpec, InputImage, Role
 from app.core.storage.base import ObjectMissing, ObjectStore
@@ -30,7 +30,7 @@ async def pictures_of(spec: GenerationSpec, store: ObjectStore) -> PictureInputs
     edges = EdgeThresholds() if spec.canny is None else EdgeThresholds(spec.canny.low, spec.canny.high)
     return PictureInputs(
         image=_changed(spec, pictures),
-        mask=_only(pictures, "mask"),
+        mask=_mask(spec, pictures),
         margins=margins,
         references=tuple(_of(pictures, "reference")),
         control=_only(pictures, "control"),
@@ -44,6 +44,14 @@ def _changed(spec: GenerationSpec, pictures: Pictures) -> Image.Image | None:
     """The picture to change. Its transparency is a mask only where the request says so."""
     image = _only(pictures, "image")
     return image if image is None or spec.mask_from_alpha else image.convert("RGB")
+
+
+def _mask(spec: GenerationSpec, pictures: Pictures) -> Image.Image | None:
+    """White where the picture is to be changed, whichever way round it came."""
+    mask = _only(pictures, "mask")
+    if mask is None or not spec.mask_is_transparent:
+        return mask
+    return ImageOps.invert(mask.convert("RGBA").getchannel("A"))
 
 
 async def _fetched(image: InputImage, store: ObjectStore) -> bytes:

@@ -84,6 +84,8 @@ class GenerationSpec(_Value):
     """Pictures, in the order in which the network reads those of one role."""
     mask_from_alpha: bool = False
     """What is transparent in the "image" is to be drawn anew; there is no "mask" then."""
+    mask_is_transparent: bool = False
+    """The "mask" is transparent, not white, where the picture is to be changed."""
     strength: float | None = Field(default=None, gt=0, le=1)
     """How much of the noise the "image" starts from, 1 = all of it; None = the network's own number."""
     canny: CannyThresholds | None = None
@@ -95,6 +97,8 @@ class GenerationSpec(_Value):
     image_prompt_strength: float = Field(default=1.0, ge=0, le=1)
     """Weight of the image prompt's tokens."""
     output_format: OutputFormat
+    output_quality: int | None = Field(default=None, ge=0, le=100)
+    """Of JPEG and WebP; None = the worker's own."""
     deterministic: bool = False
     """Run alone, bit-equal every time."""
 

@@ -31,3 +31,10 @@ def test_size_type_and_bytes_are_what_they_say(output_format: OutputFormat) -> N
     with Image.open(BytesIO(artifact.data)) as image:
         assert image.size == (artifact.width, artifact.height) == (80, 48)
         assert image.get_format_mimetype() == artifact.content_type
+
+
+@pytest.mark.parametrize("output_format", ["jpeg", "webp"])
+def test_a_lower_quality_is_a_smaller_file(output_format: OutputFormat) -> None:
+    sizes = [len(encode(PIXELS, output_format, quality).data) for quality in (10, 50, None)]
+    assert sizes == sorted(sizes)
+    assert encode(PIXELS, "png", 10) == encode(PIXELS, "png")

@@ -79,6 +79,18 @@ async def test_transparency_is_a_mask_only_where_the_request_says_so(mask_from_a
     assert pictures.image.mode == mode
 
 
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+async def test_a_transparent_mask_is_white_where_it_lets_through(mode: str) -> None:
+    store = MemoryObjectStore()
+    mask = Image.new(mode, (6, 4))
+    mask.putalpha(Image.linear_gradient("L").resize((6, 4)))
+    inputs = [await stored(store, "image", encoded(RED)), await stored(store, "mask", encoded(mask))]
+    read = (await pictures_of(with_inputs(*inputs, mask_is_transparent=True), store)).mask
+    assert read is not None
+    assert read.mode == "L"
+    np.testing.assert_array_equal(np.asarray(read), 255 - np.asarray(mask.getchannel("A")))
+
+
 async def test_a_picture_that_is_gone_or_is_another_is_lost() -> None:
     store = MemoryObjectStore()
     image = await stored(store, "reference", encoded(RED))

@@ -1,6 +1,5 @@
-"""The multipart form of an edit: its texts as a body, its pictures as bytes, and its mask the right way round."""
+"""The multipart form of an edit: its texts as a body, its pictures as bytes."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,8 +11,8 @@ from starlette.datastructures import FormData, UploadFile
 from app.api.bfl.request_body import located
 from app.api.openai.schemas import ImagesBody
 from app.core.errors import InvalidRequest
-from app.core.inputs.alpha_mask import white_where_transparent
 from app.core.inputs.encoded import MAX_BYTES, MAX_MEGABYTES
+from app.core.inputs.header import BadPicture, read_header
 
 MAX_IMAGES = 16
 MAX_TEXTS = 64
@@ -23,7 +22,7 @@ _MULTIPART = "multipart/form-data"
 
 @dataclass(frozen=True)
 class Edit:
-    """What a form says: the mask is white where the picture is to be changed."""
+    """What a form says: the mask is transparent where the picture is to be changed."""
 
     body: ImagesBody
     images: tuple[bytes, ...]
@@ -40,8 +39,20 @@ async def read_edit(request: Request) -> Edit:
         masks = [await _bytes("mask", one) for one in form.getlist("mask")]
         body = _body(form)
     _check_counts(images, masks)
-    mask = await asyncio.to_thread(white_where_transparent, "mask", masks[0]) if masks else None
-    return Edit(body, tuple(images), mask)
+    for mask in masks:
+        _check_transparent(mask)
+    return Edit(body, tuple(images), masks[0] if masks else None)
+
+
+def _check_transparent(mask: bytes) -> None:
+    """A mask that is opaque everywhere changes nothing; one that is no picture is told so with the other pictures."""
+    try:
+        header = read_header(mask)
+    except BadPicture:
+        return
+    if not header.has_alpha:
+        message = "mask: it has no transparency, which is what says where to draw"
+        raise InvalidRequest(message, field="mask", value="an opaque picture", limit="a picture with an alpha channel")
 
 
 def _check_counts(images: Sequence[bytes], masks: Sequence[bytes]) -> None:

@@ -17,7 +17,7 @@ from app.api.openai.answers import failure_of, images_response
 from app.api.openai.form import Edit, read_edit
 from app.api.openai.schemas import ImagesBody, ImagesResponse, Model, ModelList
 from app.api.openai.stream import Kind, events
-from app.api.openai.translate import model_of, to_inputs
+from app.api.openai.translate import errors_of, model_of, to_inputs
 from app.api.public_url import public_url
 from app.api.refused.openai import RETRY_HEADER, error_object
 from app.auth.dependencies import AnyCaller, CanGenerate
@@ -25,6 +25,7 @@ from app.auth.service import Caller
 from app.core.catalog import Resolved
 from app.core.errors import NotFound
 from app.core.inputs.kept import kept, remove
+from app.core.spec import GenerationSpec
 from app.dependencies import Gateway, Parts
 from app.generations import repository
 from app.generations.idempotency import Answer, Retryable
@@ -86,7 +87,9 @@ async def _submit(
 ) -> tuple[str, bool]:
     """The task's id, and whether it was there before."""
     pictures = await read_pictures(inputs, model)
-    spec = to_spec(inputs, model, pictures)
+    with errors_of(body):
+        spec = to_spec(inputs, model, pictures)
+    spec = spec.model_copy(update={"mask_is_transparent": True, "output_quality": body.output_compression})
     num_images = body.n or 1
     order = Order(
         account_id=caller.account_id,
@@ -94,7 +97,7 @@ async def _submit(
         spec=spec,
         request={**kept_request(inputs, pictures), "model": model.row.name, "n": num_images},
         key_id=caller.key_id,
-        retryable=_retryable(key, request, inputs, model.row.name, num_images),
+        retryable=_retryable(key, request, inputs, spec, num_images),
         num_images=num_images,
     )
     async with kept(parts.store, pictures):
@@ -104,12 +107,14 @@ async def _submit(
     return str(answer.body["id"]), answer.is_replay
 
 
-def _retryable(key: str | None, request: Request, inputs: Inputs, model: str, num_images: int) -> Retryable | None:
+def _retryable(
+    key: str | None, request: Request, inputs: Inputs, spec: GenerationSpec, num_images: int
+) -> Retryable | None:
     """By what it asks for, not by how it wants to be told."""
     again = retryable(key, request, inputs)
     if again is None:
         return None
-    asked = f"{model} {num_images} {again.request_hash}"
+    asked = f"{spec.model} {num_images} {spec.output_quality} {again.request_hash}"
     return replace(again, request_hash=hashlib.sha256(asked.encode()).hexdigest())
 
 

@@ -2,7 +2,8 @@
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
@@ -30,7 +31,7 @@ def model_of(body: ImagesBody, catalog: Catalog, settings: OpenAISettings) -> Re
 
 
 def to_inputs(body: ImagesBody, model: Resolved, images: Sequence[bytes] = (), mask: bytes | None = None) -> Inputs:
-    """The body of the model's own route, with these pictures; the mask is white where it is to be changed.
+    """The body of the model's own route, with these pictures.
 
     Raises:
         InvalidRequest: the model cannot do it, named by OpenAI's field where there is one.
@@ -49,6 +50,17 @@ def to_inputs(body: ImagesBody, model: Resolved, images: Sequence[bytes] = (), m
         return schema.model_validate(said)
     except ValidationError as error:
         raise RequestValidationError(located(error)) from None
+
+
+@contextmanager
+def errors_of(body: ImagesBody) -> Generator[None]:
+    """Faults of width and height are named as the caller wrote them."""
+    try:
+        yield
+    except InvalidRequest as error:
+        if error.field not in ("width", "height") or body.size in (None, "", "auto"):
+            raise
+        raise InvalidRequest(error.message, field="size", value=body.size, limit=error.limit) from None
 
 
 def _refuse_transparency(body: ImagesBody) -> None:
