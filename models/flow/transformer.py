@@ -107,9 +107,8 @@ class Transformer(nn.Module):
             For each row L x C, those of reference tokens without meaning.
         """
         lengths = {(row.constants.text_LC.shape[0], row.tokens_LC.shape[0]) for row in rows}
-        return (
-            self._side_by_side(rows, query_chunk) if len(lengths) == 1 else self._one_after_another(rows, query_chunk)
-        )
+        together = self._side_by_side if len(lengths) == 1 else self._one_after_another
+        return together(rows, query_chunk)
 
     def _side_by_side(self, rows: Sequence[PackedRow], query_chunk: int | None) -> list[Tensor]:
         text_BLC = _stacked([row.constants.text_LC for row in rows])
