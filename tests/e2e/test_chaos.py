@@ -1,4 +1,7 @@
-"""Minutes of clients, kills and freezes, on both databases: every job ends, is delivered and is charged once."""
+"""Minutes of clients, kills and freezes, embedded: every job ends, is delivered and is charged once.
+
+test_chaos_redis.py does the same to PostgreSQL and Redis.
+"""
 
 import os
 import random
@@ -12,7 +15,11 @@ from tests.e2e.audit import assert_all_delivered_and_paid_once, unfinished
 from tests.e2e.running_service import RunningService, until
 from tests.e2e.storm import PatientStorm
 
-pytestmark = [pytest.mark.prove, pytest.mark.timeout(1500)]
+pytestmark = [
+    pytest.mark.prove,
+    pytest.mark.timeout(1500),
+    pytest.mark.parametrize("database_url", ["sqlite"], indirect=True),
+]
 
 NUM_JOBS = 300
 NUM_KILLS = 15
