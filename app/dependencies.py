@@ -14,6 +14,7 @@ from app.core.clock import Clock
 from app.core.config import Settings
 from app.core.db.engine import Database
 from app.core.dispatch.base import Dispatcher
+from app.core.events.base import EventBus
 from app.core.secret_file import Secrets
 from app.core.storage.base import ObjectStore
 from app.metering.price_book import PriceBook
@@ -45,6 +46,7 @@ class Gateway:
     database: Database
     store: ObjectStore
     dispatcher: Dispatcher
+    events: EventBus
 
     @asynccontextmanager
     async def work(self) -> AsyncGenerator[Work]:

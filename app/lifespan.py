@@ -84,6 +84,7 @@ async def _open(
         database=database,
         store=LocalObjectStore(settings.data_dir / "objects"),
         dispatcher=open_dispatcher(settings, events, stack),
+        events=events,
     )
     app.state.gateway, app.state.key_uses, app.state.progress = parts, key_uses, progress
     app.state.bursts, app.state.waiters = MemoryBurstStore(), waiters

@@ -10,7 +10,7 @@ from fastapi import Depends, FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
-from app.api import account, admin, errors, pricing, results, system, usage
+from app.api import account, admin, errors, pricing, results, system, tasks, usage
 from app.api.bfl import routes as bfl
 from app.api.bfl.describe import describe_bodies
 from app.api.openai import describe as openai_bodies
@@ -64,6 +64,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     )
     app.include_router(bfl.router(catalog))
     app.include_router(openai.router())
+    app.include_router(tasks.router())
     app.include_router(account.router())
     app.include_router(admin.router())
     app.include_router(pricing.router())

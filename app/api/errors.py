@@ -22,7 +22,7 @@ MAX_SHOWN_CHARS = 60
 Render = Callable[[Refusal], JSONResponse]
 
 _RENDERERS: tuple[tuple[tuple[str, ...], Render], ...] = (
-    (("/v1/account", "/v1/admin", "/v1/usage", "/v1/pricing", *SYSTEM_PATHS), problem.render),
+    (("/v1/account", "/v1/admin", "/v1/usage", "/v1/pricing", "/v1/tasks", *SYSTEM_PATHS), problem.render),
     (("/v1/images/", "/v1/models"), openai.render),
     (("",), bfl.render),
 )

@@ -103,6 +103,8 @@ async def _anyone(request: Request, parts: Parts) -> Caller:
 
 
 CanGenerate = Annotated[Caller, Depends(_submitting)]
+CanReadJobs = Annotated[Caller, Depends(_holding(Scope.JOBS_READ))]
+CanWriteJobs = Annotated[Caller, Depends(_holding(Scope.JOBS_WRITE))]
 CanReadBilling = Annotated[Caller, Depends(_holding(Scope.BILLING_READ))]
 CanManageKeys = Annotated[Caller, Depends(_holding(Scope.KEYS_WRITE))]
 CanAdminister = Annotated[Caller, Depends(_administering)]

@@ -1,13 +1,12 @@
 """What the service holds, in BFL's words: tasks as ResultResponse. Reads rows; changes and decides nothing."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from app.api.bfl.schemas.answers import ResultResponse, Status
+from app.api.viewpoint import Viewpoint
 from app.core.db.tables.generation import Generation
 from app.core.events.progress_board import ProgressBoard
-from app.core.secret_file import Secrets
 from app.core.spec import GenerationSpec
 from app.core.states import GenerationState, task_state
 from app.generations.delivery import result_path
@@ -25,16 +24,6 @@ _STATUS: dict[GenerationState, Status] = {
     GenerationState.REQUEST_MODERATED: "Request Moderated",
     GenerationState.CONTENT_MODERATED: "Content Moderated",
 }
-
-
-@dataclass(frozen=True)
-class Viewpoint:
-    """What an answer depends on beside the task: where links lead, how long they last, and when it is."""
-
-    public_url: str
-    secrets: Secrets
-    url_ttl_s: float
-    now: datetime
 
 
 def result_response(found: TaskRead, progress: ProgressBoard, view: Viewpoint) -> ResultResponse:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, cast
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse
 
-from app.api.bfl.answers import Viewpoint, not_found, result_response
+from app.api.bfl.answers import not_found, result_response
 from app.api.bfl.request_body import body_as
 from app.api.bfl.request_kept import kept_request
 from app.api.bfl.schemas.answers import AsyncResponse, CreditsResponse, ResultResponse
@@ -16,6 +16,7 @@ from app.api.bfl.translate.pictures import read_pictures
 from app.api.bfl.translate.spec import to_spec
 from app.api.idempotency import REPLAYED, SentKey, retryable
 from app.api.public_url import public_url
+from app.api.viewpoint import viewpoint_of
 from app.auth.dependencies import CanGenerate, CanReadBilling, identify
 from app.auth.scopes import Scope
 from app.core.catalog import Catalog, CatalogRow
@@ -113,8 +114,7 @@ async def get_result(
     if found is None or not may_see:
         return JSONResponse(not_found(task_id), 404, POLL_AGAIN)
     progress = cast("ProgressBoard", request.app.state.progress)
-    view = Viewpoint(public_url(request, parts.settings), parts.secrets, parts.settings.results.url_ttl_s, now)
-    body: dict[str, Any] = result_response(found, progress, view).model_dump()
+    body: dict[str, Any] = result_response(found, progress, viewpoint_of(request, parts)).model_dump()
     return JSONResponse(body, headers={**POLL_AGAIN, MODEL_HEADER: found.task.network})
 
 

@@ -13,6 +13,7 @@ from app.api.bfl.schemas.fields import Inputs
 from app.api.bfl.translate.pictures import read_pictures
 from app.api.bfl.translate.spec import to_spec
 from app.api.idempotency import REPLAYED, SentKey, retryable
+from app.api.leaving import until_ended_or_left
 from app.api.openai.answers import failure_of, images_response
 from app.api.openai.form import Edit, read_edit
 from app.api.openai.schemas import ImagesBody, ImagesResponse, Model, ModelList
@@ -30,11 +31,14 @@ from app.dependencies import Gateway, Parts
 from app.generations import repository
 from app.generations.idempotency import Answer, Retryable
 from app.generations.service import Order, submit
-from app.generations.waiting import Waiters, until_ended
+from app.generations.waiting import Waiters
+from app.limits.retried import HEADER
 
 DIALECT = "openai"
 FAILED = {RETRY_HEADER: "false"}
 """The service has tried again already."""
+LEFT = 499
+"""For the log: the client has hung up."""
 STREAMING = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -123,11 +127,14 @@ async def _answer(
 ) -> Response:
     waiters, host = cast("Waiters", request.app.state.waiters), public_url(request, parts.settings)
     headers = REPLAYED if is_replay else {}
-    ended = until_ended(parts, waiters, task_id)
+    has_key = HEADER in request.headers
+    ended = until_ended_or_left(request, parts, waiters, task_id, may_come_back=has_key)
     if body.stream:
         told = events(parts, ended, body, host, kind)
         return StreamingResponse(told, headers={**STREAMING, **headers}, media_type="text/event-stream")
     found = await ended
+    if found is None:
+        return Response(status_code=LEFT)
     failure = failure_of(found)
     if failure is not None:
         error = error_object(failure.code, failure.text)

@@ -14,10 +14,12 @@ Kind = Literal["image_generation", "image_edit"]
 
 
 async def events(
-    parts: Gateway, ended: Awaitable[TaskRead], body: ImagesBody, public_url: str, kind: Kind
+    parts: Gateway, ended: Awaitable[TaskRead | None], body: ImagesBody, public_url: str, kind: Kind
 ) -> AsyncGenerator[bytes]:
     """The stream's bytes, until the task has ended."""
     found = await ended
+    if found is None:
+        return
     failure = failure_of(found)
     if failure is not None:
         yield _event("error", {"error": error_object(failure.code, failure.text)})

@@ -41,6 +41,7 @@ from app.core.db.tables.api_key import ApiKey
 from app.core.db.tables.ledger import CreditKind
 from app.core.db.tables.worker import Registration
 from app.core.errors import IdempotencyMismatch, InsufficientCredits, ServiceError, SpendingLimitReached
+from app.core.events.local import LocalEventServer
 from app.core.ids import new_id, result_key
 from app.core.secret_file import resolve_secrets
 from app.core.storage.memory import MemoryObjectStore
@@ -184,6 +185,7 @@ class World:
             database=Database.open(url),
             store=MemoryObjectStore(),
             dispatcher=Silence(),
+            events=LocalEventServer(folder / "events.sock"),
         )
 
     @property

@@ -1,0 +1,103 @@
+"""Darkroom's own view of tasks, whichever dialect they came in: list, look, wait, cancel, delete."""
+
+import asyncio
+import re
+from contextlib import suppress
+from typing import Annotated, cast
+
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.responses import Response
+
+from app.api.task_schemas import TaskAnswer, TaskPage, task_answer
+from app.api.viewpoint import viewpoint_of
+from app.auth.dependencies import CanReadJobs, CanWriteJobs
+from app.core.events.progress_board import ProgressBoard
+from app.dependencies import Gateway, Parts
+from app.generations.cancelling import cancel
+from app.generations.repository import TaskRead
+from app.generations.tasks import TaskCursor, delete_task, list_tasks, own_task
+from app.generations.waiting import Waiters, until_ended
+
+MOST_WAIT_S = 60
+_WAIT = re.compile(r"wait(?:\s*=\s*(\d{1,4}))?")
+
+Prefer = Annotated[
+    str | None,
+    Header(description=f"`wait=N` answers when the task has ended, or after N seconds (at most {MOST_WAIT_S})."),
+]
+
+
+def router() -> APIRouter:
+    """Every route shows its caller's own tasks; others' are not there."""
+    routes = APIRouter(prefix="/v1/tasks", tags=["Tasks"])
+    routes.add_api_route("", get_tasks, methods=["GET"], response_model=TaskPage)
+    routes.add_api_route("/{task_id}", get_task, methods=["GET"], response_model=TaskAnswer)
+    routes.add_api_route("/{task_id}", remove_task, methods=["DELETE"], status_code=204, response_class=Response)
+    routes.add_api_route("/{task_id}/cancel", cancel_task, methods=["POST"], response_model=TaskAnswer)
+    return routes
+
+
+async def get_tasks(
+    request: Request,
+    parts: Parts,
+    caller: CanReadJobs,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    cursor: str | None = None,
+    model: Annotated[str | None, Query(description="Only this public name.")] = None,
+) -> TaskPage:
+    """Tasks that have not expired, newest first."""
+    after = TaskCursor.parse(cursor) if cursor else None
+    async with parts.database.read() as session:
+        found = await list_tasks(
+            session, caller.account_id, parts.clock.utc_now(), limit=limit + 1, after=after, model=model
+        )
+    shown, last = found[:limit], found[limit - 1].task if len(found) > limit else None
+    following = None if last is None else str(TaskCursor(last.created_at, last.id))
+    return TaskPage(tasks=[_answer(request, parts, one) for one in shown], next=following)
+
+
+async def get_task(
+    request: Request, parts: Parts, caller: CanReadJobs, task_id: str, prefer: Prefer = None
+) -> TaskAnswer:
+    """One of them, at once or when it has ended."""
+    found = await _own(parts, caller.account_id, task_id)
+    seconds = wait_s(prefer)
+    if seconds:
+        waiters = cast("Waiters", request.app.state.waiters)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await until_ended(parts, waiters, task_id)
+        found = await _own(parts, caller.account_id, task_id)
+    return _answer(request, parts, found)
+
+
+async def cancel_task(request: Request, parts: Parts, caller: CanWriteJobs, task_id: str) -> TaskAnswer:
+    """What waits ends at once, what is drawn at its next step; neither costs anything. What has ended stays as it is."""
+    await _own(parts, caller.account_id, task_id)
+    await cancel(parts, task_id)
+    return _answer(request, parts, await _own(parts, caller.account_id, task_id))
+
+
+async def remove_task(parts: Parts, caller: CanWriteJobs, task_id: str) -> Response:
+    """Forget an ended task: it is not found from now on, and its pictures, sent and made, are deleted. Prices stay."""
+    await delete_task(parts, caller.account_id, task_id)
+    return Response(status_code=204)
+
+
+def wait_s(prefer: str | None) -> int:
+    """Seconds that the header Prefer (RFC 7240) asks to wait, at most MOST_WAIT_S; 0 where it does not."""
+    for preference in (prefer or "").split(","):
+        found = _WAIT.fullmatch(preference.strip().lower())
+        if found is not None:
+            return min(MOST_WAIT_S if found[1] is None else int(found[1]), MOST_WAIT_S)
+    return 0
+
+
+async def _own(parts: Gateway, account_id: str, task_id: str) -> TaskRead:
+    async with parts.database.read() as session:
+        return await own_task(session, account_id, task_id, parts.clock.utc_now())
+
+
+def _answer(request: Request, parts: Gateway, found: TaskRead) -> TaskAnswer:
+    progress = cast("ProgressBoard", request.app.state.progress)
+    return task_answer(found, progress, viewpoint_of(request, parts))
