@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.flow.transformer import Transformer
+from models.host_memory import keep_freed_memory
 from models.pipeline.components import Components
 from models.pipeline.conditions import start
 from models.pipeline.denoising import StepInput, predict
@@ -31,6 +32,7 @@ PROMPT = "a red apple on a blue background"
 
 def main() -> None:
     asked = _arguments()
+    keep_freed_memory()
     torch.set_num_threads(asked.threads)
     table = Table("size", "family", "dtype", "Diffusers ms", "ours ms", "ratio", "middle half", "floor / step")
     with tempfile.TemporaryDirectory() as root:

@@ -17,6 +17,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from models.host_memory import keep_freed_memory
 from models.pipeline.components import Components
 from models.pipeline.denoising import StepInput, advance, predict
 from models.pipeline.drawing import decode
@@ -29,6 +30,7 @@ NUM_ROWS = 8
 
 def main() -> None:
     asked = _arguments()
+    keep_freed_memory()
     torch.set_num_threads(asked.threads)
     table = Table("size", "family", "dtype", "what", "one by one ms", "together ms", "ratio", "middle half")
     with tempfile.TemporaryDirectory() as root:
