@@ -106,7 +106,7 @@ class Bench:
         loop = asyncio.get_running_loop()
         self.engine = EngineLoop(
             lambda emit: (
-                Engine({NETWORK: self.network}, Scheduler(window), emit, prompts=PromptCache(1 << 20)),
+                Engine({NETWORK: self.network}, Scheduler(window, max_rows=1), emit, prompts=PromptCache(1 << 20)),
                 Loaded({NETWORK: self.network.revision}),
             ),
             lambda reply: loop.call_soon_threadsafe(self.replies.put_nowait, reply) and None,

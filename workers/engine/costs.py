@@ -1,62 +1,125 @@
-"""Costs: seconds a denoise step takes, measured while serving, by (shape, number of rows), and how many rows pay off.
+"""Costs: seconds that steps take, measured while serving, and what a step of several rows together would take.
 
-It is told what every step took and answers from the median of the latest, so one slow step (a cold cache, a busy machine)
-does not move it.
+It answers from the median of the latest measurements, so one slow step (a cold cache, a busy machine) does not move it. A shape
+alone is measured as it is; rows together are measured against the sum of what each of them takes alone, for packs of a kind.
 """
 
 from collections import OrderedDict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from statistics import median
+from typing import Generic, NamedTuple, TypeVar
 
 from workers.engine.row import Shape
 
 NUM_SAMPLES = 15
 MAX_ENTRIES = 4096
-MIN_GAIN = 0.03
-"""One row more must make a row at least this much cheaper, or the group stays as it is."""
 MIN_SAMPLES = 3
-"""Steps measured at a group size before a larger one is tried."""
+"""Measurements that make an answer; until then it is tried."""
+TRY_AGAIN_AFTER = 5000
+"""Steps after which a pack that was not run is tried again: it may have been measured in a bad moment."""
+
+Key = TypeVar("Key")
+
+
+class PackKind(NamedTuple):
+    """Packs that cost alike, for their rows: the same largest shape, as many rows, about as much work."""
+
+    largest: Shape
+    num_rows: int
+    fill: int
+    """Work of all rows in units of the largest one's."""
+
+    @staticmethod
+    def of(shapes: Sequence[Shape]) -> "PackKind":
+        """The kind of this pack."""
+        largest = max(shapes, key=lambda shape: (shape.work, shape))
+        return PackKind(largest, len(shapes), round(sum(shape.work for shape in shapes) / largest.work))
+
+
+@dataclass(slots=True)
+class _Measured:
+    samples: deque[float] = field(default_factory=lambda: deque(maxlen=NUM_SAMPLES))
+    median: float = 0.0
+    at_step: int = 0
+
+    def add(self, value: float, at_step: int) -> None:
+        self.samples.append(value)
+        self.median, self.at_step = median(self.samples), at_step
+
+
+class _Table(Generic[Key]):
+    """Medians by key; the keys that were not measured for longest are forgotten."""
+
+    def __init__(self) -> None:
+        self.entries: OrderedDict[Key, _Measured] = OrderedDict()
+
+    def add(self, key: Key, value: float, at_step: int) -> None:
+        self.entries.setdefault(key, _Measured()).add(value, at_step)
+        self.entries.move_to_end(key)
+        if len(self.entries) > MAX_ENTRIES:
+            self.entries.popitem(last=False)
 
 
 class Costs:
-    """Measured seconds a step. Bounded: the shapes that were not run for longest are forgotten."""
+    """What is known about the seconds of a step, of a start and of an end."""
 
     def __init__(self) -> None:
-        self._samples: OrderedDict[tuple[Shape, int], deque[float]] = OrderedDict()
+        self._alone_s: _Table[Shape] = _Table()
+        self._ends_s: _Table[Shape] = _Table()
+        self._ratios: _Table[PackKind] = _Table()
+        self._num_steps = 0
 
-    def observe(self, shape: Shape, num_rows: int, seconds: float) -> None:
-        """Remember that one step of num_rows rows of this shape took so long."""
-        entry = (shape, num_rows)
-        self._samples.setdefault(entry, deque(maxlen=NUM_SAMPLES)).append(seconds)
-        self._samples.move_to_end(entry)
-        if len(self._samples) > MAX_ENTRIES:
-            self._samples.popitem(last=False)
+    def observe(self, shapes: Sequence[Shape], seconds: float) -> None:
+        """Remember that one step of rows of these shapes, together, took so long."""
+        self._num_steps += 1
+        if len(shapes) == 1:
+            self._alone_s.add(shapes[0], seconds, self._num_steps)
+            return
+        alone_s = [self._measured_s(shape) for shape in shapes]
+        if None not in alone_s:
+            self._ratios.add(PackKind.of(shapes), seconds / sum(filter(None, alone_s)), self._num_steps)
 
-    def measured_s(self, shape: Shape, num_rows: int = 1) -> float | None:
-        """Median seconds of a step, or None if it was never run."""
-        samples = self._samples.get((shape, num_rows))
-        return median(samples) if samples else None
+    def observe_end(self, shape: Shape, seconds: float) -> None:
+        """Remember that turning the latents of such a row into a picture took so long."""
+        self._ends_s.add(shape, seconds, self._num_steps)
 
     def step_s(self, shape: Shape, prior_s: float) -> float:
         """Seconds of a step run alone: measured, else scaled from the nearest measured size of the network, else prior_s."""
-        measured = self.measured_s(shape)
+        measured = self._measured_s(shape)
         if measured is not None:
             return measured
-        known = [other for other, num_rows in self._samples if other.network == shape.network and num_rows == 1]
+        known = [other for other in self._alone_s.entries if other.network == shape.network]
         if not known:
             return prior_s
         nearest = min(known, key=lambda other: abs(other.work - shape.work))
-        return median(self._samples[nearest, 1]) * shape.work / nearest.work
+        return self._alone_s.entries[nearest].median * shape.work / nearest.work
 
-    def best_rows(self, shape: Shape, limit: int) -> int:
-        """How many rows of this shape to run together: grown one by one for as long as a row gets cheaper by it."""
-        num_rows = 1
-        while num_rows < limit:
-            here, above = self._samples.get((shape, num_rows)), self._samples.get((shape, num_rows + 1))
-            if here is None or len(here) < MIN_SAMPLES:
-                return num_rows
-            if above is None or len(above) < MIN_SAMPLES:
-                return num_rows + 1
-            if median(above) / (num_rows + 1) > (1 - MIN_GAIN) * median(here) / num_rows:
-                return num_rows
-            num_rows += 1
-        return num_rows
+    def end_s(self, shape: Shape) -> float:
+        """Seconds from a row's last step to its picture; 0 while unknown."""
+        measured = self._ends_s.entries.get(shape)
+        return measured.median if measured else 0.0
+
+    def pack_s(self, shapes: Sequence[Shape]) -> float | None:
+        """Seconds of one step of these rows together; None if that has to be tried first.
+
+        Infinite while one of the shapes was never measured alone: there is nothing yet to compare with.
+        """
+        alone_s = [self._settled_s(shape) for shape in shapes]
+        if None in alone_s:
+            return float("inf")
+        total_s = sum(filter(None, alone_s))
+        if len(shapes) == 1:
+            return total_s
+        ratio = self._ratios.entries.get(PackKind.of(shapes))
+        if ratio is None or len(ratio.samples) < MIN_SAMPLES or self._num_steps - ratio.at_step > TRY_AGAIN_AFTER:
+            return None
+        return ratio.median * total_s
+
+    def _measured_s(self, shape: Shape) -> float | None:
+        measured = self._alone_s.entries.get(shape)
+        return measured.median if measured else None
+
+    def _settled_s(self, shape: Shape) -> float | None:
+        measured = self._alone_s.entries.get(shape)
+        return measured.median if measured and len(measured.samples) >= MIN_SAMPLES else None

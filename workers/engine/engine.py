@@ -44,14 +44,12 @@ class Engine:
         emit: Callable[[EngineEvent], None],
         *,
         prompts: PromptCache,
-        max_rows: int = 1,
         timer: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._networks = networks
         self._scheduler = scheduler
         self._emit = emit
         self._prompts = prompts
-        self._max_rows = max_rows
         self._timer = timer
         self._rows: dict[RowKey, Row] = {}
         self.costs = Costs()
@@ -94,7 +92,7 @@ class Engine:
     def step(self, now_s: float) -> None:
         """Pick rows, run one denoise step for them, retire the finished ones."""
         self._expire(now_s)
-        picked = self._scheduler.pick(self._candidates(), now_s, self._best_rows)
+        picked = self._scheduler.pick(self._candidates(), now_s, self.costs.pack_s)
         begun = [row for row in (self._rows[candidate.key] for candidate in picked) if self._begin(row)]
         for row in self._denoise(begun):
             self._emit(Stepped(row.request.key, row.num_steps - row.steps_left, row.num_steps))
@@ -139,7 +137,7 @@ class Engine:
                 return [done for row in rows for done in self._denoise([row])]
             self._fail(rows[0], error)
             return []
-        self.costs.observe(rows[0].shape, len(rows), self._timer() - started_s)
+        self.costs.observe([row.shape for row in rows], self._timer() - started_s)
         for denoising, latents_LC in zip(denoisings, latents, strict=True):
             denoising.latents_LC = latents_LC
             denoising.step += 1
@@ -148,11 +146,13 @@ class Engine:
     def _finish(self, row: Row) -> None:
         assert row.denoising is not None
         request, asked = row.request, row.request.draw
+        started_s = self._timer()
         try:
             image_HWC = self._networks[request.network].decode(row.denoising.latents_LC, asked.width, asked.height)
         except ROW_ERRORS as error:
             self._fail(row, error)
             return
+        self.costs.observe_end(row.shape, self._timer() - started_s)
         del self._rows[request.key]
         self._emit(Finished(request.key, image_HWC))
 
@@ -165,9 +165,6 @@ class Engine:
             del self._rows[key]
         return keys
 
-    def _best_rows(self, shape: Shape) -> int:
-        return self.costs.best_rows(shape, self._max_rows)
-
     def _candidates(self) -> list[Candidate]:
         return [self._candidate(row) for row in self._rows.values()]
 
@@ -178,7 +175,7 @@ class Engine:
             key=request.key,
             shape=row.shape,
             priority=request.priority,
-            work_left_s=row.steps_left * step_s,
+            work_left_s=row.steps_left * step_s + self.costs.end_s(row.shape),
             expected_left_s=request.expected_s * row.steps_left / row.num_steps,
             arrived_at_s=request.arrived_at_s,
             deadline_at_s=request.deadline_at_s,

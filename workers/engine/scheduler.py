@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from workers.engine.row import RowKey, Shape
 
 Rank = tuple[int, bool, float, float, RowKey]
+PackSeconds = Callable[[Sequence[Shape]], float | None]
+"""Seconds of one step of rows of these shapes together; None if that is yet to be found out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,10 @@ class Scheduler:
     """Seconds of remaining work that a second of waiting is worth."""
     class_ageing_s: float = 20.0
     """Seconds of waiting after which a row of a lower class counts as one class higher."""
+    max_rows: int = 8
+    """Rows in one forward, at most."""
+    newcomers: int = 4
+    """Rows yet to arrive that the time of a shared step counts for, besides those that wait."""
     deadline_margin: float = 1.5
     """A deadline counts as near when the time left is under this many times the work left."""
 
@@ -57,17 +63,43 @@ class Scheduler:
         urgency_s = row.work_left_s - self._credit_s(row, now_s)
         return (self._class(row, now_s), not self._is_pressing(row, now_s), urgency_s, row.arrived_at_s, row.key)
 
-    def pick(self, rows: Sequence[Candidate], now_s: float, best_rows: Callable[[Shape], int]) -> list[Candidate]:
-        """The rows of the next step: the most urgent one and, as far as it pays, its equals in shape and class."""
+    def pick(self, rows: Sequence[Candidate], now_s: float, pack_s: PackSeconds) -> list[Candidate]:
+        """The rows of the next step: the most urgent one and, in their order, those whose company pays.
+
+        A row joins only rows of its network and class. What it costs is the delay of every row before it; what it saves is the rest of
+        its own step, for itself and for every row behind it (`newcomers` stands for those that are yet to arrive): the change of the
+        sum of latencies. Where rows in one forward cost as much as one after another, nothing joins.
+        """
         if not rows:
             return []
-        ranked = sorted(rows, key=lambda row: self.rank(row, now_s))
-        first = ranked[0]
-        if first.is_alone:
+        ranked = sorted(((self.rank(row, now_s), row) for row in rows), key=lambda pair: pair[0])
+        (its_class, has_time, *_), first = ranked[0]
+        if first.is_alone or self.max_rows == 1:
             return [first]
-        its_class = self._class(first, now_s)
-        company = [row for row in ranked if row.shape == first.shape and self._class(row, now_s) == its_class]
-        return [row for row in company if not row.is_alone][: best_rows(first.shape)]
+        company = [row for rank, row in ranked if rank[:2] == (its_class, has_time) and not row.is_alone]
+        return self._pack(company, len(rows), pack_s)
+
+    def _pack(self, company: Sequence[Candidate], num_rows: int, pack_s: PackSeconds) -> list[Candidate]:
+        """Of rows in their order, of num_rows that are here, the first and those whose company pays."""
+        picked, seconds, refused = [company[0]], pack_s([company[0].shape]), set[Shape]()
+        for place, row in enumerate(company[1:], start=1):
+            if len(picked) == self.max_rows or seconds is None:
+                break
+            if row.shape.network != picked[0].shape.network or row.shape in refused:
+                continue
+            alone_s, together_s = pack_s([row.shape]), pack_s([*(one.shape for one in picked), row.shape])
+            if together_s is None:  # worth a try: it is how costs are learnt
+                return [*picked, row]
+            if self._pays(together_s - seconds, alone_s or 0.0, num_before=place, num_after=num_rows - place):
+                picked.append(row)
+                seconds, refused = together_s, set()
+            else:
+                refused.add(row.shape)  # what does not pay here pays even less further back
+        return picked
+
+    def _pays(self, delay_s: float, alone_s: float, num_before: int, num_after: int) -> bool:
+        """Whether a row should join: its step costs alone_s alone and delays the rows before it by delay_s in company."""
+        return num_before * delay_s < (num_after + self.newcomers) * (alone_s - delay_s)
 
     def room(self, rows: Sequence[Candidate]) -> int:
         """Rows that may be claimed whatever they are."""
@@ -89,7 +121,11 @@ class Scheduler:
 
     def _place(self, row: Candidate, now_s: float) -> tuple[int, float, float, RowKey]:
         """Order in the window."""
-        return (self._class(row, now_s), row.expected_left_s - self._credit_s(row, now_s), row.arrived_at_s, row.key)
+        scale = row.expected_left_s / row.work_left_s if row.work_left_s > 0 else 1.0
+        left_s = row.expected_left_s - scale * self._credit_s(
+            row, now_s
+        )  # waiting counts alike on every speed of machine
+        return (self._class(row, now_s), left_s, row.arrived_at_s, row.key)
 
     def _class(self, row: Candidate, now_s: float) -> int:
         """The class that a row has by now: what was taken from the queue in a quiet moment must not wait for the end of a flood."""

@@ -1,6 +1,10 @@
 """Measured costs: the median holds against a slow step, unknown sizes are scaled, and groups grow only while it pays."""
 
-from workers.engine.costs import MAX_ENTRIES, MIN_SAMPLES, Costs
+from math import inf
+
+import pytest
+
+from workers.engine.costs import MAX_ENTRIES, MIN_SAMPLES, TRY_AGAIN_AFTER, Costs
 from workers.engine.row import Shape
 
 SHAPE = Shape("tiny", 128, 128, 1)
@@ -10,7 +14,7 @@ def measured(seconds_by_rows: dict[int, float]) -> Costs:
     costs = Costs()
     for num_rows, seconds in seconds_by_rows.items():
         for _ in range(MIN_SAMPLES):
-            costs.observe(SHAPE, num_rows, seconds)
+            costs.observe([SHAPE] * num_rows, seconds)
     return costs
 
 
@@ -20,7 +24,7 @@ def test_before_any_measurement_the_prior_counts() -> None:
 
 def test_one_slow_step_does_not_move_the_median() -> None:
     costs = measured({1: 0.1})
-    costs.observe(SHAPE, 1, 30.0)
+    costs.observe([SHAPE], 30.0)
     assert costs.step_s(SHAPE, prior_s=9.0) == 0.1
 
 
@@ -31,22 +35,42 @@ def test_a_size_that_was_never_run_is_scaled_from_the_nearest_of_its_network() -
     assert costs.step_s(SHAPE._replace(network="other"), prior_s=9.0) == 9.0
 
 
-def test_a_larger_group_is_tried_only_after_the_smaller_was_measured() -> None:
-    assert Costs().best_rows(SHAPE, limit=8) == 1
-    assert measured({1: 1.0}).best_rows(SHAPE, limit=8) == 2
-    assert measured({1: 1.0}).best_rows(SHAPE, limit=1) == 1
+def test_a_pack_is_asked_for_only_once_its_rows_were_measured_alone() -> None:
+    assert Costs().pack_s([SHAPE, SHAPE]) == inf
+    assert measured({1: 1.0}).pack_s([SHAPE, SHAPE]) is None
 
 
-def test_groups_stop_growing_at_the_knee() -> None:
-    compute_bound = {1: 1.0, 2: 2.0}
-    launch_bound = {1: 1.0, 2: 1.1, 3: 1.2, 4: 1.6}
-    assert measured(compute_bound).best_rows(SHAPE, limit=8) == 1
-    assert measured(launch_bound).best_rows(SHAPE, limit=8) == 3
+def test_a_pack_costs_what_its_kind_costs_against_its_rows_alone() -> None:
+    costs = measured({1: 1.0, 2: 1.5})
+    assert costs.pack_s([SHAPE]) == 1.0
+    assert costs.pack_s([SHAPE, SHAPE]) == pytest.approx(1.5)
+    wide = SHAPE._replace(width=512)
+    for _ in range(MIN_SAMPLES):
+        costs.observe([wide], 4.0)
+        costs.observe([SHAPE, wide], 4.5)
+    assert costs.pack_s([wide, SHAPE]) == pytest.approx(4.5)
+    assert costs.pack_s([SHAPE, SHAPE]) == pytest.approx(1.5)
+
+
+def test_a_pack_that_was_not_run_for_long_is_tried_again() -> None:
+    costs = measured({1: 1.0, 2: 2.0})
+    for _ in range(TRY_AGAIN_AFTER + 1):
+        costs.observe([SHAPE], 1.0)
+    assert costs.pack_s([SHAPE, SHAPE]) is None
+
+
+def test_the_end_of_a_row_is_measured_too() -> None:
+    costs = Costs()
+    assert costs.end_s(SHAPE) == 0.0
+    costs.observe_end(SHAPE, 0.2)
+    assert costs.end_s(SHAPE) == 0.2
 
 
 def test_the_table_is_bounded() -> None:
     costs = Costs()
     for width in range(MAX_ENTRIES + 10):
-        costs.observe(SHAPE._replace(width=width), 1, 1.0)
-    assert costs.measured_s(SHAPE._replace(width=0)) is None
-    assert costs.measured_s(SHAPE._replace(width=MAX_ENTRIES + 9)) == 1.0
+        costs.observe([SHAPE._replace(width=width)], 1.0)
+    for _ in range(MIN_SAMPLES):
+        costs.observe([SHAPE._replace(width=MAX_ENTRIES)], 1.0)
+    assert costs.pack_s([SHAPE._replace(width=MAX_ENTRIES)]) == 1.0
+    assert costs.pack_s([SHAPE._replace(width=0)]) == inf

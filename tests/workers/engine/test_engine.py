@@ -22,10 +22,9 @@ class Bench:
         self.now_s = 0.0
         self.engine = Engine(
             {"fake": self.network},
-            Scheduler(window=window),
+            Scheduler(window=window, max_rows=max_rows),
             self.events.append,
             prompts=PromptCache(1 << 20),
-            max_rows=max_rows,
             timer=lambda: self.now_s,
         )
         self.network.on_step = self._tick

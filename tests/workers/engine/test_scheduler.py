@@ -1,15 +1,22 @@
 """The scheduler against a hand-moved clock, and against the best of all orders on small cases."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
+from itertools import combinations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from workers.engine.costs import MIN_SAMPLES, Costs
 from workers.engine.row import Shape
 from workers.engine.scheduler import Candidate, Opening, Scheduler
 
 SMALL = Shape("tiny", 64, 64, 1)
 LARGE = Shape("tiny", 512, 512, 1)
+Jobs = list[tuple[Shape, int]]
+"""Shape and steps of each."""
 
 
 def row(
@@ -25,12 +32,14 @@ def row(
     return Candidate((name, 1), shape, priority, work_left_s, work_left_s, at, deadline, begun)
 
 
-def one(shape: Shape) -> int:
-    return 1
+def one_by_one(shapes: Sequence[Shape]) -> float:
+    """Rows together cost what they cost one after another."""
+    return sum(1.0 if shape == SMALL else 10.0 for shape in shapes)
 
 
-def four(shape: Shape) -> int:
-    return 4
+def launch_bound(shapes: Sequence[Shape]) -> float:
+    """Half of a small row's step is shared by all rows of a forward."""
+    return 0.5 + one_by_one(shapes) - 0.5 * len(shapes)
 
 
 def names(rows: list[Candidate]) -> list[str]:
@@ -38,39 +47,39 @@ def names(rows: list[Candidate]) -> list[str]:
 
 
 def test_an_idle_engine_picks_nothing() -> None:
-    assert Scheduler().pick([], 0.0, one) == []
+    assert Scheduler().pick([], 0.0, one_by_one) == []
 
 
 def test_the_shortest_goes_first() -> None:
-    assert names(Scheduler().pick([row("long", 28.0), row("short", 4.0)], 0.0, one)) == ["short"]
+    assert names(Scheduler().pick([row("long", 28.0), row("short", 4.0)], 0.0, one_by_one)) == ["short"]
 
 
 def test_waiting_long_enough_beats_being_short() -> None:
     scheduler = Scheduler(ageing=0.1)
     old, new = row("old", 28.0, at=0.0), row("new", 4.0, at=250.0)
-    assert names(scheduler.pick([old, replace(new, arrived_at_s=239.0)], 250.0, one)) == ["new"]
-    assert names(scheduler.pick([old, new], 250.0, one)) == ["old"]
+    assert names(scheduler.pick([old, replace(new, arrived_at_s=239.0)], 250.0, one_by_one)) == ["new"]
+    assert names(scheduler.pick([old, new], 250.0, one_by_one)) == ["old"]
 
 
 def test_a_row_is_overtaken_only_by_rows_that_arrive_within_its_work_over_ageing() -> None:
     scheduler = Scheduler(ageing=0.05)
     long = row("long", 10.0, at=0.0)
     for arrival in (0.0, 50.0, 199.0):
-        assert names(scheduler.pick([long, row("new", 0.01, at=arrival)], arrival, one)) == ["new"]
-    assert names(scheduler.pick([long, row("new", 0.01, at=201.0)], 201.0, one)) == ["long"]
+        assert names(scheduler.pick([long, row("new", 0.01, at=arrival)], arrival, one_by_one)) == ["new"]
+    assert names(scheduler.pick([long, row("new", 0.01, at=201.0)], 201.0, one_by_one)) == ["long"]
 
 
 def test_a_deadline_that_is_near_goes_first_and_one_that_cannot_be_met_does_not() -> None:
     scheduler = Scheduler(deadline_margin=1.5)
     short, due = row("short", 1.0), row("due", 10.0, deadline=100.0)
-    assert names(scheduler.pick([short, due], 84.0, one)) == ["short"]
-    assert names(scheduler.pick([short, due], 86.0, one)) == ["due"]
-    assert names(scheduler.pick([short, due], 91.0, one)) == ["short"]
+    assert names(scheduler.pick([short, due], 84.0, one_by_one)) == ["short"]
+    assert names(scheduler.pick([short, due], 86.0, one_by_one)) == ["due"]
+    assert names(scheduler.pick([short, due], 91.0, one_by_one)) == ["short"]
 
 
 def test_a_class_goes_before_every_lower_one() -> None:
     batch = row("batch", 1.0, priority=1, deadline=1.2)
-    assert names(Scheduler().pick([batch, row("paid", 100.0)], 0.0, one)) == ["paid"]
+    assert names(Scheduler().pick([batch, row("paid", 100.0)], 0.0, one_by_one)) == ["paid"]
 
 
 def test_a_row_that_waits_moves_up_one_class_at_a_time() -> None:
@@ -78,7 +87,7 @@ def test_a_row_that_waits_moves_up_one_class_at_a_time() -> None:
     free, anonymous = row("free", 1.0, priority=1), row("anonymous", 0.5, priority=2)
     for now_s, expected in ((19.0, "paid"), (21.0, "free"), (41.0, "anonymous")):
         present = [free, anonymous, row("paid", 9.0, at=now_s)]
-        assert names(scheduler.pick(present, now_s, one)) == [expected]
+        assert names(scheduler.pick(present, now_s, one_by_one)) == [expected]
 
 
 def test_what_has_moved_up_is_not_displaced_by_the_class_it_has_reached() -> None:
@@ -90,19 +99,94 @@ def test_what_has_moved_up_is_not_displaced_by_the_class_it_has_reached() -> Non
     assert (young.priority, old.priority) == (1, 0)
 
 
-def test_equals_run_together_as_far_as_it_pays() -> None:
-    rows = [row(str(n), 5.0 + n) for n in range(6)] + [row("big", 9.0, shape=LARGE), row("batch", 6.0, priority=1)]
-    assert names(Scheduler().pick(rows, 0.0, four)) == ["0", "1", "2", "3"]
-    assert names(Scheduler().pick(rows, 0.0, lambda shape: 8)) == ["0", "1", "2", "3", "4", "5"]
+def test_where_packing_saves_nothing_rows_run_one_after_another() -> None:
+    rows = [row(str(n), 5.0 + n) for n in range(6)] + [row("big", 9.0, shape=LARGE)]
+    assert names(Scheduler().pick(rows, 0.0, one_by_one)) == ["0"]
+
+
+def test_rows_join_in_their_order_whatever_their_shapes_where_it_pays() -> None:
+    rows = [row(str(n), 5.0 + n) for n in range(3)] + [row("big", 9.0, shape=LARGE), row("batch", 6.0, priority=1)]
+    free = Scheduler().pick(rows, 0.0, lambda shapes: 10.0)
+    assert names(free) == ["0", "1", "2", "big"]
+    assert names(Scheduler(max_rows=2).pick(rows, 0.0, lambda shapes: 10.0)) == ["0", "1"]
+    assert names(Scheduler(max_rows=1).pick(rows, 0.0, lambda shapes: 10.0)) == ["0"]
+
+
+def test_a_long_step_does_not_join_a_short_one() -> None:
+    rows = [row("a", 5.0), row("big", 9.0, shape=LARGE), row("b", 10.0)]
+    assert names(Scheduler().pick(rows, 0.0, launch_bound)) == ["a", "b"]
+
+
+def test_company_that_was_never_measured_is_tried_with_one_row_more_at_a_time() -> None:
+    rows = [row(str(n), 5.0 + n) for n in range(4)]
+    costs = Costs()
+    sizes: list[int] = []
+    for _ in range(4 * MIN_SAMPLES):
+        picked = Scheduler().pick(rows, 0.0, costs.pack_s)
+        costs.observe([one.shape for one in picked], 1.0)
+        sizes.append(len(picked))
+    assert sizes == [count for count in (1, 2, 3, 4) for _ in range(MIN_SAMPLES)]
+
+
+def test_rows_of_another_network_or_without_haste_stay_away_from_a_pressing_one() -> None:
+    pressing, other = row("pressing", 10.0, deadline=12.0), row("other", 1.0)
+    assert names(Scheduler().pick([pressing, other], 0.0, lambda shapes: 1.0)) == ["pressing"]
+    foreign = row("foreign", 2.0, shape=SMALL._replace(network="another"))
+    assert names(Scheduler().pick([other, foreign], 0.0, lambda shapes: 1.0)) == ["other"]
 
 
 def test_a_row_that_must_run_alone_has_no_company() -> None:
     alone = replace(row("alone", 1.0), is_alone=True)
-    assert names(Scheduler().pick([alone, row("a", 2.0), row("b", 3.0)], 0.0, four)) == ["alone"]
-    assert names(Scheduler().pick([replace(alone, work_left_s=2.5), row("a", 2.0), row("b", 3.0)], 0.0, four)) == [
-        "a",
-        "b",
-    ]
+    others = [row("a", 2.0), row("b", 3.0)]
+    assert names(Scheduler().pick([alone, *others], 0.0, lambda shapes: 1.0)) == ["alone"]
+    later = replace(alone, work_left_s=2.5)
+    assert names(Scheduler().pick([later, *others], 0.0, lambda shapes: 1.0)) == ["a", "b"]
+
+
+def pack_seconds(shared: float) -> Callable[[Sequence[Shape]], float]:
+    """Of every row's step, this share is paid once for all rows of a forward."""
+    return lambda shapes: max(one_by_one([shape]) for shape in shapes) * shared + (1 - shared) * one_by_one(shapes)
+
+
+def packed(scheduler: Scheduler, jobs: Jobs, pack_s: Callable[[Sequence[Shape]], float]) -> float:
+    """Sum of completion times, the scheduler asked at each step."""
+    left, total_s = {n: steps for n, (_, steps) in enumerate(jobs)}, 0.0
+    while left:
+        rows = [row(str(n), steps * one_by_one([jobs[n][0]]), shape=jobs[n][0]) for n, steps in left.items()]
+        picked = [int(name) for name in names(scheduler.pick(rows, 0.0, pack_s))]
+        total_s += len(left) * pack_s([jobs[n][0] for n in picked])
+        left = {n: steps - (n in picked) for n, steps in left.items() if steps > (n in picked)}
+    return total_s
+
+
+def best_packed(jobs: Jobs, pack_s: Callable[[Sequence[Shape]], float]) -> float:
+    """The least sum over every choice of rows for every step."""
+
+    @cache
+    def best(left: tuple[int, ...]) -> float:
+        present = [n for n, steps in enumerate(left) if steps]
+        sets = [chosen for size in range(1, len(present) + 1) for chosen in combinations(present, size)]
+        if not sets:
+            return 0.0
+        return min(
+            len(present) * pack_s([jobs[n][0] for n in chosen])
+            + best(tuple(steps - (n in chosen) for n, steps in enumerate(left)))
+            for chosen in sets
+        )
+
+    return best(tuple(steps for _, steps in jobs))
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([SMALL, LARGE]), st.integers(1, 4)), min_size=1, max_size=4),
+    st.sampled_from([0.0, 0.1, 0.5, 0.9]),
+)
+@settings(max_examples=60, deadline=None)
+def test_packs_come_close_to_the_best_of_all_choices(jobs: Jobs, shared: float) -> None:
+    pack_s = pack_seconds(shared)
+    ours = packed(Scheduler(ageing=0.0, newcomers=0), jobs, pack_s)
+    assert ours <= 1.15 * best_packed(jobs, pack_s)
+    assert ours <= packed(Scheduler(ageing=0.0, max_rows=1), jobs, pack_s) + 1e-9
 
 
 def simulate(scheduler: Scheduler, jobs: list[tuple[int, int]]) -> int:
@@ -111,7 +195,7 @@ def simulate(scheduler: Scheduler, jobs: list[tuple[int, int]]) -> int:
     while left:
         present = [row(str(n), float(steps), at=float(jobs[n][0])) for n, steps in left.items() if jobs[n][0] <= now]
         now += 1
-        for picked in names(scheduler.pick(present, float(now - 1), one)):
+        for picked in names(scheduler.pick(present, float(now - 1), one_by_one)):
             left[int(picked)] -= 1
             if not left[int(picked)]:
                 del left[int(picked)]

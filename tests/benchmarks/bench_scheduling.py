@@ -1,0 +1,166 @@
+"""bench_scheduling: the engine's order and packs against first come, first served, on the same network.
+
+A discrete-event simulation of the real Engine, Scheduler and Costs, whose network takes the seconds that were measured on flux-nano
+at the beginning; then one run in real time, which has to agree with a simulation of the very same arrivals.
+"""
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations_with_replacement
+from statistics import median
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+
+from models.pipeline.loading import load_components
+from models.pipeline.request import DrawRequest
+from tests.benchmarks.arrivals import (
+    FIRST_COME,
+    NETWORK,
+    Arrival,
+    Job,
+    MeasuredNetwork,
+    Policy,
+    RealClock,
+    Serving,
+    SimulatedClock,
+    SimulatedNetwork,
+    StepSeconds,
+    poisson,
+)
+from workers.engine.network import PipelineNetwork
+from workers.engine.row import Denoising
+from workers.engine.scheduler import Scheduler
+from workers.networks import BUNDLED
+
+ROUNDS = 5
+MAX_ROWS = 8
+LOADS = (0.8, 0.95)
+AIMS = {0.8: 0.60, 0.95: 0.50}
+P99 = 99
+
+
+def mixed(small: int, large: int) -> dict[Job, float]:
+    """Half short, the rest long, of two sizes."""
+    return {Job(4, small): 0.5, Job(28, large): 0.3, Job(28, small): 0.2}
+
+
+def homogeneous(small: int) -> dict[Job, float]:
+    """All alike."""
+    return {Job(28, small): 1.0}
+
+
+def measure(network: PipelineNetwork, sizes: Sequence[int]) -> StepSeconds:
+    """Every pack of up to MAX_ROWS rows of these sizes, by turns; medians."""
+    measured = MeasuredNetwork(network)
+    rows: dict[int, list[Denoising]] = {}
+    for pixels in sizes:
+        draws = [DrawRequest("a red apple", seed, pixels, pixels, ROUNDS, 1.0) for seed in range(MAX_ROWS)]
+        starts = [measured.start(draw, network.encode) for draw in draws]
+        rows[pixels] = [Denoising(start.latents_LC, start.conditions) for start in starts]
+    packs = [pack for num in range(1, MAX_ROWS + 1) for pack in combinations_with_replacement(sizes, num)]
+    for pixels in sizes:
+        network.advance(rows[pixels][:1])
+    for _ in range(ROUNDS):
+        for pack in packs:
+            measured.advance([rows[pixels][number] for number, pixels in enumerate(pack)])
+        for pixels in sizes:
+            measured.decode(rows[pixels][0].latents_LC, pixels, pixels)
+    return measured.seconds(median)
+
+
+def simulated(seconds: StepSeconds, policy: Policy, arrivals: Sequence[Arrival]) -> NDArray[np.float64]:
+    """Latencies in simulated time."""
+    clock = SimulatedClock()
+    return Serving(SimulatedNetwork(seconds, clock), clock, policy).latencies_s(arrivals)
+
+
+def first_come(seconds: StepSeconds, arrivals: Sequence[Arrival]) -> NDArray[np.float64]:
+    """Latencies of one at a time, in the order of arrival."""
+    free_s, latencies_s = 0.0, np.empty(len(arrivals))
+    for number, arrival in enumerate(arrivals):
+        free_s = max(free_s, arrival.at_s) + seconds.service_s(arrival.job)
+        latencies_s[number] = free_s - arrival.at_s
+    return latencies_s
+
+
+def mean_service_s(seconds: StepSeconds, jobs: Mapping[Job, float]) -> float:
+    """Of a request alone: its inverse is the capacity of first come, first served."""
+    return sum(share * seconds.service_s(job) for job, share in jobs.items())
+
+
+@dataclass(frozen=True)
+class Result:
+    """The engine's latencies over those of first come, first served."""
+
+    load: float
+    mean: float
+    p50: float
+    p99: float
+
+    def __str__(self) -> str:
+        return f"| {self.load:.2f} | {self.mean:.3f} | {self.p50:.3f} | {self.p99:.3f} |"
+
+
+def compared(
+    seconds: StepSeconds, jobs: Mapping[Job, float], load: float, num: int, seed: int, scheduler: Scheduler
+) -> Result:
+    """One load, one seed, both policies."""
+    arrivals = poisson(jobs, num, load / mean_service_s(seconds, jobs), seed)
+    ours, theirs = simulated(seconds, Policy(scheduler), arrivals), first_come(seconds, arrivals)
+    p50, p99 = (float(np.percentile(ours, q) / np.percentile(theirs, q)) for q in (50, P99))
+    return Result(load, float(ours.mean() / theirs.mean()), p50, p99)
+
+
+def alone(seconds: StepSeconds) -> StepSeconds:
+    """The same, where packing saves nothing at all: what the order alone is worth, and what a wrong pack would cost."""
+    return StepSeconds({pack: seconds.alone_s(pack) for pack in seconds.packs}, seconds.starts, seconds.ends)
+
+
+def live(
+    network: PipelineNetwork, jobs: Mapping[Job, float], num: int, load: float
+) -> Iterator[tuple[str, float, float]]:
+    """(policy, mean latency in real time, that of a simulation of the same arrivals by the seconds that this run took)."""
+    first = measure(network, sorted({job.pixels for job in jobs}))
+    arrivals = poisson(jobs, num, load / mean_service_s(first, jobs), seed=0)
+    for name, policy in (("engine", Policy(Scheduler())), ("first come", FIRST_COME)):
+        measured = MeasuredNetwork(network)
+        real_s = Serving(measured, RealClock(), policy).latencies_s(arrivals)
+        seen = measured.seconds()
+        merged = StepSeconds({**first.packs, **seen.packs}, seen.starts, seen.ends)
+        yield name, float(real_s.mean()), float(simulated(merged, policy, arrivals).mean())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--arrivals", type=int, default=20_000)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--sizes", type=int, nargs=2, default=(64, 128))
+    parser.add_argument("--live", type=int, default=300)
+    parser.add_argument("--ageing", type=float, default=Scheduler().ageing)
+    args = parser.parse_args()
+    console = Console(width=120)
+    torch.set_num_threads(1)
+    small, large = args.sizes
+    network = PipelineNetwork(NETWORK, load_components(BUNDLED / NETWORK, torch.device("cpu"), None))
+    seconds = measure(network, (small, large))
+    for pack, took_s in sorted(seconds.packs.items(), key=lambda item: (len(item[0].pixels), item[0])):
+        if len(set(pack.pixels)) == 1 or len(pack.pixels) == 2:
+            console.print(
+                f"{pack.pixels}: {took_s * 1000:.2f} ms, {took_s / seconds.alone_s(pack):.2f} of its rows alone"
+            )
+    for title, costs in (("measured packs", seconds), ("packs that save nothing", alone(seconds))):
+        for kind, jobs in (("mixed", mixed(small, large)), ("all alike", homogeneous(small))):
+            console.print(f"{title}, {kind}: load, mean, p50, p99 against first come, first served")
+            for load in LOADS:
+                for seed in range(args.seeds):
+                    console.print(compared(costs, jobs, load, args.arrivals, seed, Scheduler(ageing=args.ageing)))
+    for name, real_s, simulated_s in live(network, mixed(small, large), args.live, LOADS[0]):
+        console.print(f"live, {name}: mean {real_s:.3f} s, simulated {simulated_s:.3f} s, {real_s / simulated_s:.2f}")
+
+
+if __name__ == "__main__":
+    main()
