@@ -8,9 +8,11 @@ import pytest
 from app.core.config import Settings
 from app.core.events.base import Done, Progress
 from app.core.events.local import LocalEventClient, events_socket_path
+from app.core.events.redis import RedisEvents
 from app.lifespan import StartupError, check_schema
 from app.main import create_app, serve
 from tests.fixtures.api import Api, Customer, RunApi
+from tests.fixtures.redis_server import RedisServer
 
 pytestmark = pytest.mark.anyio
 
@@ -61,6 +63,33 @@ async def test_a_submit_rings_the_workers(api: Api, ann: Customer) -> None:
         event = await client.receive()
     assert getattr(event, "pool", None) == "default"
     await client.close()
+
+
+async def test_with_redis_a_submit_leaves_a_ticket_and_progress_arrives(
+    run_api: RunApi, redis_server: RedisServer
+) -> None:
+    async with run_api(redis={"url": redis_server.url}) as api:
+        await api.install("flux-nano")
+        task = await (await api.account()).submit()
+        claim = await api.claim()
+        worker = RedisEvents(api.parts.settings.redis, "workers")
+        await worker.start()
+        async with asyncio.timeout(20):
+            with redis_server.client() as client:
+                while client.llen("rq:queue:darkroom-default") != 1:  # noqa: ASYNC110 - another thread's work
+                    await asyncio.sleep(0.001)
+            while (await api.http.get(task["polling_url"])).json()["progress"] != 0.5:
+                worker.publish(Progress(claim.generation_id, 8, 16))
+        await worker.close()
+
+
+async def test_submits_are_answered_while_redis_is_away(run_api: RunApi) -> None:
+    async with run_api(redis={"url": "redis://127.0.0.1:1/0"}) as api:
+        await api.install("flux-nano")
+        ann = await api.account()
+        for _ in range(3):
+            await ann.submit()
+        assert (await api.http.get("/readyz")).status_code == 200
 
 
 def test_serve_refuses_an_old_schema_before_it_listens(tmp_path: Path) -> None:

@@ -65,7 +65,9 @@ def test_a_drained_worker_hands_its_row_to_the_other_and_no_failure_is_counted(s
     assert after["failures"] == 0
 
 
-def test_work_that_was_submitted_while_redis_was_away_is_rung_for_when_it_is_back(service: RunningService, redis: RedisServer) -> None:
+def test_work_that_was_submitted_while_redis_was_away_is_rung_for_when_it_is_back(
+    service: RunningService, redis: RedisServer
+) -> None:
     redis.kill()
     tasks = [service.submit(**SHORT) for _ in range(3)]
     redis.start()
