@@ -80,6 +80,11 @@ class Costs:
         if None not in alone_s:
             self._ratios.add(PackKind.of(shapes), seconds / sum(filter(None, alone_s)), self._num_steps)
 
+    def forbid(self, shapes: Sequence[Shape]) -> None:
+        """Remember that a pack of this kind does not fit into memory; it is tried again after TRY_AGAIN_AFTER steps."""
+        for _ in range(NUM_SAMPLES):
+            self._ratios.add(PackKind.of(shapes), float("inf"), self._num_steps)
+
     def observe_end(self, shape: Shape, seconds: float) -> None:
         """Remember that turning the latents of such a row into a picture took so long."""
         self._ends_s.add(shape, seconds, self._num_steps)

@@ -3,8 +3,11 @@
 Who runs next is the scheduler's decision, what a step costs is for Costs to know, and the mathematics is the network's.
 """
 
+import gc
 import time
 from collections.abc import Callable, Mapping, Sequence
+
+import torch
 
 from models.errors import ModelError
 from models.pipeline.components import TextFeatures
@@ -125,7 +128,7 @@ class Engine:
         return Denoising(start.latents_LC, start.conditions)
 
     def _denoise(self, rows: Sequence[Row]) -> list[Row]:
-        """One step of all these rows; those that did it. Rows that fail together are run alone, so only the guilty fail."""
+        """One step of all these rows; those that did it. Rows that fail together are run in halves, so only the guilty fail."""
         if not rows:
             return []
         denoisings = [row.denoising for row in rows if row.denoising is not None]
@@ -133,15 +136,23 @@ class Engine:
         try:
             latents = self._networks[rows[0].request.network].advance(denoisings)
         except ROW_ERRORS as error:
-            if len(rows) > 1:
-                return [done for row in rows for done in self._denoise([row])]
-            self._fail(rows[0], error)
-            return []
+            return self._split(rows, error)
         self.costs.observe([row.shape for row in rows], self._timer() - started_s)
         for denoising, latents_LC in zip(denoisings, latents, strict=True):
             denoising.latents_LC = latents_LC
             denoising.step += 1
         return list(rows)
+
+    def _split(self, rows: Sequence[Row], error: Exception) -> list[Row]:
+        """What is left of a step that failed: its halves, or nothing of a row that fails alone."""
+        if len(rows) == 1:
+            self._fail(rows[0], error)
+            return []
+        if isinstance(error, torch.OutOfMemoryError | MemoryError):
+            self.costs.forbid([row.shape for row in rows])
+            _free()
+        half = len(rows) // 2
+        return self._denoise(rows[:half]) + self._denoise(rows[half:])
 
     def _finish(self, row: Row) -> None:
         assert row.denoising is not None
@@ -182,3 +193,10 @@ class Engine:
             has_begun=row.denoising is not None,
             is_alone=request.is_deterministic,
         )
+
+
+def _free() -> None:
+    """Give back what a failed step left behind, that of its traceback and of the allocator's cache."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

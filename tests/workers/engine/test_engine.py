@@ -1,15 +1,18 @@
 """The engine on a fake network: order, independence of rows, failures that stay alone, cancellation between steps."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from models.errors import NonFiniteImage
 from tests.workers.engine.fake_network import FakeNetwork, request
 from workers.engine.conditioning import PromptCache
 from workers.engine.engine import Engine, UnknownNetwork
 from workers.engine.events import Began, EngineEvent, Expired, Failed, Finished, Stepped
-from workers.engine.row import Request
+from workers.engine.row import Denoising, Request
 from workers.engine.scheduler import Scheduler
 
 
@@ -183,3 +186,22 @@ def test_a_prompt_is_encoded_once_for_all_its_rows() -> None:
 def test_an_unknown_network_is_refused_by_name() -> None:
     with pytest.raises(UnknownNetwork, match="'other' is not loaded here; loaded: fake"):
         Bench().admit(request(network="other"))
+
+
+def test_a_set_that_does_not_fit_is_halved_until_it_does_and_not_put_together_again() -> None:
+    bench = Bench(max_rows=4)
+    sizes: list[int] = []
+    advance = bench.network.advance
+
+    def small_device(rows: Sequence[Denoising]) -> list[Tensor]:
+        sizes.append(len(rows))
+        if len(rows) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return advance(rows)
+
+    bench.network.advance = small_device
+    bench.admit(*(request(name, num_steps=12) for name in "abcd"))
+    bench.run()
+    assert sorted(bench.names(Finished)) == list("abcd")
+    assert sizes.count(3) == 1
+    assert max(sizes) == 3
