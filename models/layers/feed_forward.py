@@ -36,7 +36,7 @@ class TanhGelu(nn.Module):
             return functional.gelu(x_BLC, approximate="tanh")
         # The same function, 1 + tanh(u) being 2 sigmoid(2u): on a CPU in half the time of torch's own.
         twice_BLC = (x_BLC * x_BLC).mul_(2 * SLOPE * CUBIC).add_(2 * SLOPE).mul_(x_BLC)
-        return twice_BLC.sigmoid_().mul_(x_BLC)
+        return x_BLC * twice_BLC.sigmoid_()
 
 
 Activation = type[SwiGlu] | type[TanhGelu]

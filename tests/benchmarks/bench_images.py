@@ -24,7 +24,7 @@ from models.pipeline.conditions import start
 from models.pipeline.denoising import StepInput, predict
 from models.pipeline.drawing import draw, encode_request
 from models.pipeline.request import request_for
-from tests.benchmarks.rounds import by_turns, median_ms, ratio, spread
+from tests.benchmarks.rounds import CLOCKS, by_turns, median_ms, ratio, spread
 from tests.benchmarks.sizes import FAMILIES, SIZES, Both, Size, both
 
 PROMPT = "a red apple on a blue background"
@@ -40,8 +40,10 @@ def main() -> None:
             for dtype in asked.dtypes:
                 for family in asked.families:
                     pair = both(Path(root), SIZES[size], family, getattr(torch, dtype))
-                    table.add_row(size, family, dtype, *_measured(pair, asked.rounds))
-    Console(width=120).print(table, f"torch {torch.__version__}, {asked.threads} threads, {asked.rounds} rounds")
+                    table.add_row(size, family, dtype, *_measured(pair, asked.rounds, CLOCKS[asked.clock]))
+    Console(width=120).print(
+        table, f"torch {torch.__version__}, {asked.threads} threads, {asked.rounds} rounds, {asked.clock} clock"
+    )
 
 
 def _arguments() -> argparse.Namespace:
@@ -51,12 +53,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--clock", choices=list(CLOCKS), default="wall")
     return parser.parse_args()
 
 
-def _measured(pair: Both, rounds: int) -> tuple[str, ...]:
+def _measured(pair: Both, rounds: int, clock: Callable[[], float]) -> tuple[str, ...]:
     sides = {"Diffusers": theirs(pair), "ours": ours(pair), **_step_and_floor(pair.ours, pair.size)}
-    seconds = by_turns(sides, rounds)
+    seconds = by_turns(sides, rounds, clock)
     floor = f"{1 / ratio(seconds, 'step', 'floor'):.2f}"
     times = (f"{median_ms(seconds, name):.1f}" for name in ("Diffusers", "ours"))
     return (*times, f"{ratio(seconds, 'Diffusers', 'ours'):.2f}", spread(seconds, "Diffusers", "ours"), floor)

@@ -22,7 +22,7 @@ from models.pipeline.components import Components
 from models.pipeline.denoising import StepInput, advance, predict
 from models.pipeline.drawing import decode
 from tests.benchmarks.bench_images import PROMPT, begun, request_of, theirs
-from tests.benchmarks.rounds import by_turns, median_ms, ratio, spread
+from tests.benchmarks.rounds import CLOCKS, by_turns, median_ms, ratio, spread
 from tests.benchmarks.sizes import FAMILIES, SIZES, Both, Size, both
 
 NUM_ROWS = 8
@@ -40,13 +40,15 @@ def main() -> None:
                     pair = both(Path(root), SIZES[size], family, getattr(torch, dtype))
                     for what in asked.what:
                         sides = WHAT[what](pair)
-                        seconds = by_turns(sides, asked.rounds)
+                        seconds = by_turns(sides, asked.rounds, CLOCKS[asked.clock])
                         times = (f"{median_ms(seconds, name):.1f}" for name in ("one by one", "together"))
                         pace = f"{ratio(seconds, 'one by one', 'together'):.2f}"
                         table.add_row(
                             size, family, dtype, what, *times, pace, spread(seconds, "one by one", "together")
                         )
-    Console(width=120).print(table, f"torch {torch.__version__}, {asked.threads} threads, {asked.rounds} rounds")
+    Console(width=120).print(
+        table, f"torch {torch.__version__}, {asked.threads} threads, {asked.rounds} rounds, {asked.clock} clock"
+    )
 
 
 def _arguments() -> argparse.Namespace:
@@ -57,6 +59,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--what", nargs="+", default=list(WHAT))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--clock", choices=list(CLOCKS), default="wall")
     return parser.parse_args()
 
 
