@@ -45,6 +45,8 @@ class Claim:
     queued_at: datetime
     deadline_at: datetime
     expected_s: float
+    failures: int = 0
+    """Of earlier attempts. A row that has any may be what its worker died of: the next worker runs it with no other begun."""
 
     @property
     def held(self) -> Held:
@@ -146,14 +148,14 @@ async def claim(
             Generation.queued_at,
             Generation.deadline_at,
             Generation.expected_s,
+            Generation.failures,
         )
     )
     rows = (await session.execute(taking, execution_options={"synchronize_session": False})).all()
     claims: list[Claim] = []
-    for generation_id, task_id, attempt, text, priority, queued_at, deadline_at, expected_s in rows:
+    for generation_id, task_id, attempt, text, *rest in rows:
         try:
-            spec = GenerationSpec.from_json(text)
-            claims.append(Claim(generation_id, task_id, attempt, spec, priority, queued_at, deadline_at, expected_s))
+            claims.append(Claim(generation_id, task_id, attempt, GenerationSpec.from_json(text), *rest))
         except ValidationError as error:
             unreadable = Failed(
                 "invalid_spec", f"the stored request cannot be read: {error.error_count()} faults", False

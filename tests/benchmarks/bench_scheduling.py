@@ -163,7 +163,7 @@ def main() -> None:
             console.print(f"{title}, {kind}: load, mean, p50, p99 against first come, first served")
             for load in LOADS:
                 for seed in range(args.seeds):
-                    console.print(compared(costs, jobs, load, args.arrivals, seed, Scheduler(ageing=args.ageing)))
+                    console.print(str(compared(costs, jobs, load, args.arrivals, seed, Scheduler(ageing=args.ageing))))
     for name, real_s, simulated_s in live(network, mixed(small, large), args.live, LOADS[0]):
         console.print(f"live, {name}: mean {real_s:.3f} s, simulated {simulated_s:.3f} s, {real_s / simulated_s:.2f}")
 

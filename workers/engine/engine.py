@@ -192,6 +192,7 @@ class Engine:
             deadline_at_s=request.deadline_at_s,
             has_begun=row.denoising is not None,
             is_alone=request.is_deterministic,
+            is_suspect=request.is_suspect,
         )
 
 

@@ -50,6 +50,9 @@ class Request:
     """What the whole run was thought to take when it was submitted; used until steps of its shape have been measured."""
     is_deterministic: bool = False
     """Run alone in every step, so that no neighbour can change a bit."""
+    is_suspect: bool = False
+    """An earlier attempt was lost or failed: run from the first step to the last while no other row has begun, so that what it may
+    do to the process it does to itself alone."""
 
 
 @dataclass(slots=True, eq=False)

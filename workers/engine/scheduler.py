@@ -31,6 +31,8 @@ class Candidate:
     deadline_at_s: float
     has_begun: bool = False
     is_alone: bool = False
+    is_suspect: bool = False
+    """To be run while no other row has begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,12 @@ class Scheduler:
         if not rows:
             return []
         ranked = sorted(((self.rank(row, now_s), row) for row in rows), key=lambda pair: pair[0])
+        suspect = _suspect([row for _, row in ranked])
+        if suspect is not None:
+            return [suspect]
+        if ranked[0][1].is_suspect:  # its turn, once what has begun is done
+            ranked = [pair for pair in ranked if pair[1].has_begun]
+        ranked = [pair for pair in ranked if not pair[1].is_suspect]
         (its_class, has_time, *_), first = ranked[0]
         if first.is_alone or self.max_rows == 1:
             return [first]
@@ -92,7 +100,7 @@ class Scheduler:
                 return [*picked, row]
             if self._pays(together_s - seconds, alone_s or 0.0, num_before=place, num_after=num_rows - place):
                 picked.append(row)
-                seconds, refused = together_s, set()
+                seconds, refused = together_s, set[Shape]()
             else:
                 refused.add(row.shape)  # what does not pay here pays even less further back
         return picked
@@ -138,6 +146,13 @@ class Scheduler:
     def _is_pressing(self, row: Candidate, now_s: float) -> bool:
         time_left_s = row.deadline_at_s - now_s
         return row.work_left_s <= time_left_s < self.deadline_margin * row.work_left_s
+
+
+def _suspect(ranked: Sequence[Candidate]) -> Candidate | None:
+    """The suspect that runs now, if one does: the one that has begun, or the most urgent row if none has."""
+    begun = [row for row in ranked if row.has_begun]
+    now = begun[0] if len(begun) == 1 else ranked[0]
+    return now if now.is_suspect and begun in ([], [now]) else None
 
 
 def _unstarted(rows: Sequence[Candidate]) -> list[Candidate]:

@@ -269,3 +269,19 @@ def test_having_waited_keeps_a_place_in_the_window() -> None:
     opening = scheduler.opening([row("a", 5.0, at=0.0), row("b", 30.0, at=0.0)], 280.0)
     assert opening is not None
     assert opening.shorter_than_s == pytest.approx(2.0)
+
+
+def test_a_suspect_waits_for_what_has_begun_and_then_runs_to_its_end_with_no_other_begun() -> None:
+    suspect = replace(row("suspect", 3.0), is_suspect=True)
+    other, begun, shorter = row("other", 9.0), row("begun", 20.0, begun=True), row("shorter", 1.0)
+
+    def picked(*rows: Candidate) -> list[str]:
+        return names(Scheduler().pick(rows, 0.0, lambda shapes: 1.0))
+
+    assert picked(suspect, other, begun) == ["begun"]
+    assert picked(suspect, other) == ["suspect"]
+    assert picked(replace(suspect, has_begun=True), other, shorter) == ["suspect"]
+    assert picked(suspect, shorter, other) == ["shorter", "other"]
+    second = replace(row("second", 4.0), is_suspect=True)
+    assert picked(replace(suspect, has_begun=True), second) == ["suspect"]
+    assert picked(second) == ["second"]
