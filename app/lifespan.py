@@ -20,7 +20,7 @@ from app.core.events.base import Cancel, Done, EventBus, Progress, Ring
 from app.core.events.opening import gateway_events
 from app.core.events.progress_board import ProgressBoard
 from app.core.secret_file import resolve_secrets
-from app.core.storage.local import LocalObjectStore
+from app.core.storage.opening import open_store
 from app.dependencies import Gateway
 from app.generations.sweeper import Sweeper
 from app.generations.waiting import Waiters
@@ -82,7 +82,7 @@ async def _open(
         clock=clock,
         started_at=clock.utc_now(),
         database=database,
-        store=LocalObjectStore(settings.data_dir / "objects"),
+        store=open_store(settings),
         dispatcher=open_dispatcher(settings, events, stack),
         events=events,
     )

@@ -8,6 +8,7 @@ import pytest
 pytest_plugins = [
     "tests.fixtures.postgresql",
     "tests.fixtures.redis_server",
+    "tests.fixtures.s3_server",
     "tests.fixtures.database",
     "tests.fixtures.accounts",
     "tests.fixtures.api",

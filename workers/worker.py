@@ -18,7 +18,7 @@ from app.core.events.base import EventBus
 from app.core.events.opening import worker_events
 from app.core.ids import new_id
 from app.core.registry import WorkerRecord
-from app.core.storage.local import LocalObjectStore
+from app.core.storage.opening import open_store
 from app.core.work.sql import SqlWorkPort
 from workers.engine.conditioning import PromptCache
 from workers.engine.engine import Engine
@@ -135,7 +135,7 @@ class Worker:
         settings, worker = self._settings, self._record()
         links = Links(
             port=SqlWorkPort(database, settings.queue, self._clock, worker.id, worker.pool, loaded.revisions),
-            store=LocalObjectStore(settings.data_dir / "objects"),
+            store=open_store(settings),
             events=events,
             doorbell=self._doorbell,
             schema_is_current=lambda: schema_is_current(database),

@@ -13,11 +13,13 @@ from starlette.exceptions import HTTPException
 
 from app.api.refused import bfl, openai, problem
 from app.api.refused.refusal import Fault, Refusal
-from app.core.errors import InvalidRequest, ServiceError
+from app.core.errors import InvalidRequest, ServiceError, Unavailable
 from app.core.metrics import REFUSED
+from app.core.storage.base import StoreDown
 from app.middleware import REQUEST_ID_HEADER, SYSTEM_PATHS
 
 MAX_SHOWN_CHARS = 60
+STORE_RETRY_S = 2.0
 
 Render = Callable[[Refusal], JSONResponse]
 
@@ -36,6 +38,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(StoreDown, _store_down)
     app.add_exception_handler(Exception, _unexpected_error)
 
 
@@ -73,6 +76,11 @@ def _service_error(request: Request, error: Exception) -> JSONResponse:
     failure = cast("ServiceError", error)
     REFUSED.labels(failure.code).inc()
     return _rendered(request, refusal_of(request, failure))
+
+
+def _store_down(request: Request, error: Exception) -> JSONResponse:
+    log.warning("the object store fails", error=str(error))
+    return _service_error(request, Unavailable("the object store does not answer", retry_after_s=STORE_RETRY_S))
 
 
 def _validation_error(request: Request, error: Exception) -> JSONResponse:

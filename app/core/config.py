@@ -86,6 +86,25 @@ class RedisSettings(Group):
         return url
 
 
+class StorageSettings(Group):
+    """Where pictures lie, those that were sent and those that were made."""
+
+    url: str = Field(default="", pattern=r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._/-]*)?)?$")
+    """Bucket, and perhaps a prefix (`s3://darkroom/prod`); empty: files in the data directory."""
+    endpoint_url: str | None = Field(default=None, pattern=r"^https?://")
+    """Address of an S3-compatible service; empty: Amazon's."""
+    region: str | None = None
+    """Region of the bucket; empty: from AWS_REGION or AWS's configuration."""
+    access_key_id: str | None = None
+    """Access key; empty: from where AWS's tools look (environment, files, the machine's role)."""
+    secret_access_key: SecretStr | None = None
+    """Secret of the access key."""
+    path_style: bool = False
+    """Whether the bucket stands in the path and not in the host name, as most services beside Amazon's want it."""
+    deadline_s: float = Field(default=20.0, gt=0, le=600)
+    """Seconds that a request may take with all its retries, above 0 to 600."""
+
+
 class GatewaySettings(Group):
     """The HTTP side."""
 
@@ -266,6 +285,7 @@ class Settings(BaseSettings):
     """Plans to change or add, as a JSON object: `{"studio": {"weight": 8, "max_active": 50}}`; `priority` is 0 to 2."""
     database: DatabaseSettings = DatabaseSettings()
     redis: RedisSettings = RedisSettings()
+    storage: StorageSettings = StorageSettings()
     gateway: GatewaySettings = GatewaySettings()
     queue: QueueSettings = QueueSettings()
     free: FreeSettings = FreeSettings()

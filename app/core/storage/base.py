@@ -18,6 +18,10 @@ class ObjectMissing(LookupError):
     """There is no object under this key."""
 
 
+class StoreDown(OSError):
+    """The store does not answer, or refuses what is asked of it; the message says which object, and no secret."""
+
+
 class InvalidKey(ValueError):
     """A key outside the alphabet, or one that could climb out of the store."""
 

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures.api import Api, Customer
+from app.core.config import StorageSettings
+from tests.fixtures.api import Api, Customer, RunApi
+from tests.fixtures.pictures import picture
 
 pytestmark = pytest.mark.anyio
 
@@ -96,3 +98,16 @@ async def test_signatures_and_keys_never_reach_the_log(api: Api, ann: Customer) 
     assert "/v1/get_result" in logs
     assert url.partition("signature=")[2] not in logs
     assert ann.key not in logs
+
+
+async def test_a_bucket_that_is_away_is_503_and_takes_no_money(run_api: RunApi, bucket: StorageSettings) -> None:
+    away = bucket.model_copy(update={"url": "s3://nobody-has-this"})
+    async with run_api(storage=away.model_dump()) as api:
+        await api.install("flux-nano")
+        ann = await api.account()
+        answer = await ann.post(input_image=picture())
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+        assert answer.json()["detail"] == "the object store does not answer"
+        assert await ann.credits() == 100
+        assert "a-secret-of-tests" not in api.logs.getvalue()
+        assert await api.breaches() == []

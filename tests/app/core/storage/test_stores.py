@@ -8,13 +8,20 @@ import pytest
 from app.core.storage.base import InvalidKey, ObjectMissing, ObjectStore
 from app.core.storage.local import LocalObjectStore
 from app.core.storage.memory import MemoryObjectStore
+from app.core.storage.s3 import S3ObjectStore
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture(params=["local", "memory", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
-    return LocalObjectStore(tmp_path / "objects") if request.param == "local" else MemoryObjectStore()
+    match request.param:
+        case "local":
+            return LocalObjectStore(tmp_path / "objects")
+        case "memory":
+            return MemoryObjectStore()
+        case _:
+            return S3ObjectStore(request.getfixturevalue("bucket"))
 
 
 async def test_what_was_put_comes_back_whole_and_in_pieces(store: ObjectStore) -> None:
