@@ -16,6 +16,7 @@ from app.core.clock import SystemClock
 from app.core.config import Settings, WorkerSettings, load_settings
 from app.core.errors import ConfigurationError
 from app.core.logging import configure_logging
+from models.host_memory import keep_freed_memory
 from models.pipeline.loading import DTYPES
 from workers.networks import BUNDLED, LoadedNetworks, load_networks
 from workers.worker import Worker
@@ -36,6 +37,7 @@ def run(data_dir: Path | None, place: Mapping[str, int]) -> None:
 
 def serve(settings: Settings, load: Callable[[], LoadedNetworks]) -> None:
     """Serve what `load` brings, in the thread that owns the device; ends the process with its exit code."""
+    keep_freed_memory()
     configure_logging(settings.log)
     threading.excepthook = _log_uncaught
     worker = Worker(settings, load, SystemClock())

@@ -153,9 +153,11 @@ async def claim(
     )
     rows = (await session.execute(taking, execution_options={"synchronize_session": False})).all()
     claims: list[Claim] = []
-    for generation_id, task_id, attempt, text, *rest in rows:
+    for generation_id, task_id, attempt, text, priority, queued_at, deadline_at, expected_s, failures in rows:
         try:
-            claims.append(Claim(generation_id, task_id, attempt, GenerationSpec.from_json(text), *rest))
+            spec = GenerationSpec.from_json(text)
+            times = queued_at, deadline_at, expected_s
+            claims.append(Claim(generation_id, task_id, attempt, spec, priority, *times, failures))
         except ValidationError as error:
             unreadable = Failed(
                 "invalid_spec", f"the stored request cannot be read: {error.error_count()} faults", False
