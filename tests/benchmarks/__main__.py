@@ -1,8 +1,10 @@
-"""`make bench`: every benchmark, one after another."""
+"""`make bench`: every benchmark, one after another, each as its own command says."""
 
-from tests.benchmarks import bench_gateway, bench_ledger, bench_overhead
+import subprocess
+import sys
+
+BENCHMARKS = ("gateway", "ledger", "overhead", "images", "packed", "scheduling", "short_job")
 
 if __name__ == "__main__":
-    bench_gateway.main()
-    bench_ledger.main()
-    bench_overhead.main()
+    for name in BENCHMARKS:
+        subprocess.run([sys.executable, "-m", f"tests.benchmarks.bench_{name}"], check=True)
