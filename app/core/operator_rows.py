@@ -20,7 +20,10 @@ from app.core.errors import ConfigurationError
 FILE = "catalog.json"
 NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 RESERVED = frozenset(
-    ("account", "accounts", "admin", "chat", "credits", "files", "generations", "images", "keys", "me", "models", "pricing", "results", "usage")
+    (
+        "account", "accounts", "admin", "chat", "credits", "files", "generations", "images", "keys", "me", "models",
+        "predictions", "pricing", "results", "tasks", "usage",
+    )
 )  # fmt: skip
 """First parts of the gateway's other routes under /v1, and of those that clients of others expect there."""
 
