@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.e2e.audit import assert_all_delivered_and_paid_once, unfinished
-from tests.e2e.running_service import RunningService, until
+from tests.e2e.running_service import RunningService, process_table, until
 from tests.e2e.storm import PatientStorm
 
 pytestmark = [
@@ -67,7 +67,9 @@ def round_of_chaos(service: RunningService, dice: random.Random) -> None:
     time.sleep(max(dice.uniform(0.0, 2.0), not_before - time.monotonic()))
     if dice.random() < 0.5:
         os.kill(service.pid_of("gateway"), signal.SIGKILL)
-    os.kill(service.pid_of("worker"), signal.SIGKILL)
+    worker = service.pid_of("worker")
+    os.kill(worker, signal.SIGKILL)
+    until("the worker is gone", lambda: worker not in process_table())
 
 
 def is_drawing(service: RunningService) -> bool:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.audit import assert_all_delivered_and_paid_once, unfinished
 from tests.e2e.faults import Accounts, account_for, freeze_while_drawing, until_ready
-from tests.e2e.running_service import RunningService, until
+from tests.e2e.running_service import RunningService, process_table, until
 from tests.e2e.storm import PatientStorm
 from tests.fixtures.redis_server import RedisServer
 
@@ -26,7 +26,8 @@ NUM_JOBS = 300
 NUM_KILLS = 15
 NUM_FREEZES = 5
 LEASE_S = 6.0
-RERUN_WITHIN_S = 20.0
+RERUN_WITHIN_S = 60.0
+"""Nine on a machine that does nothing else; a suite beside it takes the cores that the other worker needs."""
 ONE_DEATH_IN_S = 16.0
 """Of one worker: `up` gives up after five deaths in a minute."""
 DRAWN: dict[str, int] = {"width": 64, "height": 64, "steps": 20}
@@ -90,6 +91,7 @@ class Chaos:
         time.sleep(max(0.0, self._died_at.get(name, 0.0) + ONE_DEATH_IN_S - time.monotonic()))
         frozen = freeze_while_drawing(self.service, name)
         os.kill(frozen.pid, signal.SIGKILL)
+        until("the worker is gone", lambda: frozen.pid not in process_table())
         self._died_at[name] = time.monotonic()
         account_for(self.service, self.accounts, frozen, RERUN_WITHIN_S)
 

@@ -45,7 +45,11 @@ class Database:
         """A transaction: committed on exit, rolled back on any error."""
         async with self._turn if self.is_sqlite else nullcontext(), self._writers() as session:
             yield session
-            await session.commit()  # by hand: `begin()` would cost as much as a statement
+            try:
+                await session.commit()  # by hand: `begin()` would cost as much as a statement
+            except BaseException:
+                await session.rollback()  # a commit that fails leaves SQLite's transaction open
+                raise
 
     async def close(self) -> None:
         await self.engine.dispose()

@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from sqlalchemy import func, select, text, update
+from sqlalchemy import event, func, select, text, update
 from sqlalchemy.exc import StatementError
 
 from app.core.db.engine import Database
@@ -111,3 +111,27 @@ async def test_a_moment_without_a_zone_is_refused(database: Database) -> None:
 def test_a_database_in_memory_is_refused() -> None:
     with pytest.raises(ValueError, match="processes share it"):
         Database.open("sqlite+aiosqlite:///:memory:")
+
+
+async def test_a_commit_that_fails_leaves_nothing_and_lets_the_next_one_in(
+    database: Database, make_account: MakeAccount
+) -> None:
+    account_id = await make_account(5)
+
+    def fail(_: object) -> None:
+        raise RuntimeError("the disk is full")
+
+    async def write() -> None:
+        async with database.write() as session:
+            await session.execute(update(Account).values(posted_micro=6))
+
+    event.listen(database.engine.sync_engine, "commit", fail)
+    try:
+        with pytest.raises(RuntimeError, match="the disk is full"):
+            await write()
+    finally:
+        event.remove(database.engine.sync_engine, "commit", fail)
+    async with database.write() as session:
+        await session.execute(update(Account).values(posted_micro=Account.posted_micro + 1))
+    async with database.read() as session:
+        assert (await session.get_one(Account, account_id)).posted_micro == 6
