@@ -1,10 +1,13 @@
-"""Connections that lost their server while they lay idle are replaced before anybody notices."""
+"""Connections that lost their server while they lay idle are replaced, and nobody keeps a lock by falling silent."""
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
+from sqlalchemy.exc import DBAPIError
 
 from app.core.db import postgresql
 from app.core.db.engine import Database
+from app.core.db.tables.account import Account
+from tests.fixtures.accounts import MakeAccount
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)]
 
@@ -27,3 +30,22 @@ async def test_an_idle_connection_is_tried_and_replaced(
     async with database.write() as session:
         third = (await session.execute(PID)).scalar_one()
     assert first != second == third
+
+
+async def test_who_falls_silent_in_a_transaction_loses_its_locks_and_the_pool_goes_on(
+    database: Database, database_url: str, make_account: MakeAccount
+) -> None:
+    account_id = await make_account(5)
+    silent = Database.open(database_url)
+    with pytest.raises(DBAPIError):
+        async with silent.write() as session:
+            limit = await session.scalar(text("SHOW idle_in_transaction_session_timeout"))
+            assert limit == "8s"
+            await session.execute(text("SET LOCAL idle_in_transaction_session_timeout = '50ms'"))
+            await session.execute(update(Account).values(posted_micro=6))
+            async with database.write() as other:  # waits for the lock of the silent one
+                await other.execute(update(Account).values(posted_micro=Account.posted_micro + 1))
+            await session.execute(text("SELECT 1"))
+    async with silent.read() as session:
+        assert (await session.get_one(Account, account_id)).posted_micro == 6
+    await silent.close()
