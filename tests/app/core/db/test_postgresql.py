@@ -37,15 +37,18 @@ async def test_who_falls_silent_in_a_transaction_loses_its_locks_and_the_pool_go
 ) -> None:
     account_id = await make_account(5)
     silent = Database.open(database_url)
-    with pytest.raises(DBAPIError):
+
+    async def fall_silent() -> None:
         async with silent.write() as session:
-            limit = await session.scalar(text("SHOW idle_in_transaction_session_timeout"))
-            assert limit == "8s"
+            assert await session.scalar(text("SHOW idle_in_transaction_session_timeout")) == "8s"
             await session.execute(text("SET LOCAL idle_in_transaction_session_timeout = '50ms'"))
             await session.execute(update(Account).values(posted_micro=6))
             async with database.write() as other:  # waits for the lock of the silent one
                 await other.execute(update(Account).values(posted_micro=Account.posted_micro + 1))
             await session.execute(text("SELECT 1"))
+
+    with pytest.raises(DBAPIError):
+        await fall_silent()
     async with silent.read() as session:
         assert (await session.get_one(Account, account_id)).posted_micro == 6
     await silent.close()
