@@ -17,7 +17,7 @@ _SESSION = {
     # Our queries touch few rows: compiling one costs more than running it. Connecting takes a fifth less time, too.
     "jit": "off",
     # A process that is stopped inside a transaction keeps its locks; no lease outlives it if others wait for them.
-    "idle_in_transaction_session_timeout": "8s",
+    "idle_in_transaction_session_timeout": "5s",
 }
 
 _USED_AT = "darkroom_used_at_s"

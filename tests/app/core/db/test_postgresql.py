@@ -40,7 +40,7 @@ async def test_who_falls_silent_in_a_transaction_loses_its_locks_and_the_pool_go
 
     async def fall_silent() -> None:
         async with silent.write() as session:
-            assert await session.scalar(text("SHOW idle_in_transaction_session_timeout")) == "8s"
+            assert await session.scalar(text("SHOW idle_in_transaction_session_timeout")) == "5s"
             await session.execute(text("SET LOCAL idle_in_transaction_session_timeout = '50ms'"))
             await session.execute(update(Account).values(posted_micro=6))
             async with database.write() as other:  # waits for the lock of the silent one
