@@ -7,6 +7,7 @@ Nothing here is durable. While Redis is away messages are lost, which design and
 # redis-py leaves keyword arguments and messages without types.
 
 import asyncio
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final, Literal, cast
 
@@ -26,6 +27,7 @@ MAX_UNSENT: Final = 4096
 LOOK_AFTER_S: Final = 10.0
 """Seconds of silence after which Redis is asked whether it is still there."""
 CLOSE_WITHIN_S: Final = 1.0
+CANCEL_AGAIN_AFTER_S: Final = 0.1
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -67,9 +69,7 @@ class RedisEvents:
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_WITHIN_S):
                 await self._unsent.join()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await _end(self._tasks)
         await self._redis.aclose()
 
     async def _stay_subscribed(self) -> None:
@@ -113,3 +113,12 @@ class RedisEvents:
             while True:
                 self._unsent.get_nowait()
                 self._unsent.task_done()
+
+
+async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel until all have ended: a cancel that falls into a reconnection of redis-py's (8.1) is swallowed there."""
+    running = set(tasks)
+    while running:
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=CANCEL_AGAIN_AFTER_S)
