@@ -16,7 +16,7 @@ from app.core.config import Settings
 from app.core.db.engine import Database
 from app.core.db.version import schema_is_current
 from app.core.dispatch.opening import open_dispatcher
-from app.core.events.base import Cancel, Done, EventBus, Progress, Ring
+from app.core.events.base import Cancel, Done, EventBus, Preview, Progress, Ring
 from app.core.events.opening import gateway_events
 from app.core.events.progress_board import ProgressBoard
 from app.core.secret_file import resolve_secrets
@@ -129,5 +129,7 @@ async def _receive(events: EventBus, progress: ProgressBoard, waiters: Waiters) 
             case Done(generation_id=generation_id, task_id=task_id):
                 progress.forget(generation_id)
                 waiters.wake(task_id)
+            case Preview():
+                pass  # whoever shows them hears them beside this
             case Ring() | Cancel():
                 pass  # these go the other way

@@ -4,8 +4,13 @@ Every message is a hint: whoever misses one finds the truth in SQL within a seco
 """
 
 import json
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
+
+MAX_PREVIEW_BYTES: Final = 32 << 10
+"""Of a preview's JPEG: with it, a line is shorter than the longest that every transport takes."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,17 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Preview:
+    """What a generation looks like after `step` of `num_steps` denoise steps. Sent only for one whose spec asks for previews."""
+
+    generation_id: str
+    step: int
+    num_steps: int
+    jpeg: bytes
+    """A small picture, at most MAX_PREVIEW_BYTES; Base64 in the line."""
+
+
+@dataclass(frozen=True)
 class Done:
     """A generation has settled in this state."""
 
@@ -40,9 +56,15 @@ class Done:
     state: str
 
 
-Event = Ring | Cancel | Progress | Done
+Event = Ring | Cancel | Progress | Preview | Done
 
-_KINDS: dict[str, type[Event]] = {"ring": Ring, "cancel": Cancel, "progress": Progress, "done": Done}
+_KINDS: dict[str, type[Event]] = {
+    "ring": Ring,
+    "cancel": Cancel,
+    "progress": Progress,
+    "preview": Preview,
+    "done": Done,
+}
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
@@ -64,7 +86,8 @@ class EventBus(Protocol):
 
 def encode(event: Event) -> bytes:
     """One line of JSON, newline included."""
-    return json.dumps({"kind": _NAMES[type(event)], **asdict(event)}, separators=(",", ":")).encode() + b"\n"
+    fields = {name: _plain(value) for name, value in asdict(event).items()}
+    return json.dumps({"kind": _NAMES[type(event)], **fields}, separators=(",", ":")).encode() + b"\n"
 
 
 def decode(line: bytes) -> Event | None:
@@ -75,8 +98,26 @@ def decode(line: bytes) -> Event | None:
         return None
     if not isinstance(parsed, dict):
         return None
-    fields = cast("dict[str, Any]", parsed)
-    kind = _KINDS.get(str(fields.pop("kind", "")))
-    if kind is None or {name: type(value) for name, value in fields.items()} != kind.__annotations__:
+    plain = cast("dict[str, Any]", parsed)
+    kind = _KINDS.get(str(plain.pop("kind", "")))
+    fields = None if kind is None else _fields(plain, kind.__annotations__)
+    return None if kind is None or fields is None else kind(**fields)
+
+
+def _plain(value: str | int | bytes) -> str | int:
+    """As JSON has it."""
+    return b64encode(value).decode() if isinstance(value, bytes) else value
+
+
+def _fields(plain: dict[str, Any], types: Mapping[str, type]) -> dict[str, Any] | None:
+    """The fields of a message in their own types; None if one is missing, unknown or of another type."""
+    if {name: type(value) for name, value in plain.items()} != {
+        name: str if kind is bytes else kind for name, kind in types.items()
+    }:
         return None
-    return kind(**fields)
+    try:
+        return {
+            name: b64decode(value, validate=True) if types[name] is bytes else value for name, value in plain.items()
+        }
+    except ValueError:
+        return None

@@ -2,11 +2,20 @@
 
 import pytest
 
-from app.core.events.base import Cancel, Done, Event, Progress, Ring, decode, encode
+from app.core.events.base import MAX_PREVIEW_BYTES, Cancel, Done, Event, Preview, Progress, Ring, decode, encode
+from app.core.events.local import MAX_LINE_BYTES
 
 
 @pytest.mark.parametrize(
-    "event", [Ring("default"), Cancel("g"), Progress("g", 3, 16), Done("g", "t", "ready"), Ring("a\nb")]
+    "event",
+    [
+        Ring("default"),
+        Cancel("g"),
+        Progress("g", 3, 16),
+        Preview("g", 3, 16, bytes(range(256))),
+        Done("g", "t", "ready"),
+        Ring("a\nb"),
+    ],
 )
 def test_an_event_survives_its_line(event: Event) -> None:
     line = encode(event)
@@ -27,8 +36,13 @@ def test_an_event_survives_its_line(event: Event) -> None:
         b'{"kind":"ring","pool":3}\n',
         b'{"kind":"ring","pool":"a","more":1}\n',
         b'{"kind":"progress","generation_id":"g","step":"3","num_steps":4}\n',
+        b'{"kind":"preview","generation_id":"g","step":3,"num_steps":4,"jpeg":"!"}\n',
         b'{"pool":"a"}\n',
     ],
 )
 def test_anything_else_is_no_event(line: bytes) -> None:
     assert decode(line) is None
+
+
+def test_the_largest_preview_fits_into_a_line_of_every_transport() -> None:
+    assert len(encode(Preview("g" * 36, 999, 1000, bytes(MAX_PREVIEW_BYTES)))) < MAX_LINE_BYTES
