@@ -34,10 +34,17 @@ def _sent_key(
 SentKey = Annotated[str | None, Depends(_sent_key)]
 
 
-def retryable(key: str | None, request: Request, body: BaseModel) -> Retryable | None:
-    """The request by its key and a digest of what its body says: fields that the route knows, defaults as if left out."""
+def retryable(key: str | None, request: Request, body: BaseModel, *beside: str | float | None) -> Retryable | None:
+    """The request by its key and a digest of what it asks for.
+
+    Args:
+        key: as sent; None: a request that is not to be found again.
+        request: whose path it is.
+        body: counts by the fields that its route knows, defaults as if left out.
+        beside: what is asked for and does not stand in the body.
+    """
     if key is None:
         return None
     said = body.model_dump(mode="json", include=set(type(body).model_fields), exclude_defaults=True)
-    text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    text = json.dumps([said, *beside] if beside else said, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return Retryable(key, request.url.path, hashlib.sha256(text.encode()).hexdigest())

@@ -159,6 +159,10 @@ def create_generation() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_generation")),
         sa.UniqueConstraint("task_id", "index", name=op.f("uq_generation_task_id_index")),
     )
+    index_generation()
+
+
+def index_generation() -> None:
     op.create_index(
         "ix_generation_active_account_id", "generation", ["account_id"], sqlite_where=ACTIVE, postgresql_where=ACTIVE
     )

@@ -7,6 +7,7 @@ attention stays within a row.
 Shape suffixes: B = rows, L = tokens, C = channels, A = axes of a position, T = times, N = vectors, P = rotated pairs.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import cycle
@@ -56,7 +57,7 @@ class PackedRow:
     step: int
 
 
-class Transformer(nn.Module):
+class Transformer(nn.Module, ABC):
     """Two kinds of blocks after an input layer for each stream, and a last layer. Families add what makes the vectors."""
 
     sizes: TransformerSizes
@@ -68,9 +69,9 @@ class Transformer(nn.Module):
     modulations: tuple[int, int]
     """Of double and of single blocks, how many have vectors of their own. Fewer than blocks: the others share them."""
 
+    @abstractmethod
     def modulation_vectors(self, vec_TC: Tensor) -> list[Tensor]:
         """Make the vectors of every sublayer: picture then text of double blocks, single blocks, last layer."""
-        raise NotImplementedError
 
     def table(self, vec_TC: Tensor) -> Tensor:
         """What modulates every sublayer, T x N x C, of conditioning vectors."""

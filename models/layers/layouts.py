@@ -9,6 +9,7 @@ P = rotated pairs.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -75,7 +76,7 @@ class OneAfterAnother:
     turns_BLP: Tensor
     query_chunk: int | None = None
 
-    @property
+    @cached_property
     def lengths(self) -> list[int]:
         """Tokens of every row."""
         return [text + image for text, image in zip(self.text_lengths, self.image_lengths, strict=True)]

@@ -50,27 +50,20 @@ class Conditions:
 
     Attributes:
         times: float32 on the CPU, falling to 0.
-        ids_LA: positions of the picture's tokens, then of the references'.
-        text: features of the prompt.
-        negative: features of the negative prompt, exactly when cfg_scale is above 1.
-        guidance: strength that the network reads.
+        branches: what the network knows of the row before it sees latents: for the prompt, then for the negative prompt, which there
+            is exactly when cfg_scale is above 1.
         cfg_scale: strength of classifier-free guidance.
         channels_LC: what stands beside the latents in every token.
         references_LC: tokens after the picture's.
         kept: the part of a picture that stays.
-        branches: what the network knows of the row before it sees latents: for the prompt, then for the negative prompt if there is one.
     """
 
     times: Tensor
-    ids_LA: Tensor
-    text: TextFeatures
-    negative: TextFeatures | None = None
-    guidance: float = 1.0
+    branches: tuple[RowConstants, ...]
     cfg_scale: float = 1.0
     channels_LC: Tensor | None = None
     references_LC: Tensor | None = None
     kept: Kept | None = None
-    branches: tuple[RowConstants, ...] = ()
 
     @property
     def num_steps(self) -> int:
@@ -116,15 +109,11 @@ def start(
     prompts = (text,) if negative is None else (text, negative)
     conditions = Conditions(
         times=times,
-        ids_LA=ids_LA,
-        text=text,
-        negative=negative,
-        guidance=plan.embedded,
+        branches=tuple(components.constants(prompt, ids_LA, times[:-1], plan.embedded) for prompt in prompts),
         cfg_scale=plan.cfg_scale,
         channels_LC=filled_LC if control_LC is None else control_LC,
         references_LC=torch.cat([reference.tokens_LC for reference in references]) if references else None,
         kept=kept,
-        branches=tuple(components.constants(prompt, ids_LA, times[:-1], plan.embedded) for prompt in prompts),
     )
     return Start(noise_LC if clean_LC is None else noised(clean_LC, noise_LC, float(times[0])), conditions)
 

@@ -137,7 +137,7 @@ class SimulatedNetwork:
         self._seconds = seconds
         self._clock = clock
         self._pack_s = cache(seconds.pack_s)
-        self._conditions = Conditions(torch.linspace(1, 0, 2), torch.zeros(1, 4), TextFeatures(torch.zeros(1, 1)))
+        self._conditions = Conditions(torch.linspace(1, 0, 2), branches=())
         self._latents: dict[int, Tensor] = {}
         self._pixels: dict[int, int] = {}
 

@@ -41,7 +41,8 @@ class IdleNetwork:
 
     def start(self, asked: DrawRequest, encode: Encode) -> Start:
         times = torch.linspace(1, 0, asked.num_steps + 1)
-        conditions = Conditions(times=times, ids_LA=torch.zeros(1, 4), text=encode(asked.prompt, 1))
+        encode(asked.prompt, 1)
+        conditions = Conditions(times, branches=())
         return Start(torch.zeros(1, NUM_TIMES, dtype=torch.float64), conditions)
 
     def advance(self, rows: Sequence[Denoising]) -> list[Tensor]:

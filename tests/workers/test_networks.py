@@ -49,7 +49,7 @@ def test_pictures_as_prompts_are_read_by_the_network_that_is_named_for_them(tmp_
     assert list(with_redux.networks) == ["flux-dev"]
     assert set(with_redux.revisions) == {"flux-dev", "flux-redux-dev"}
     dev = with_redux.networks["flux-dev"]
-    assert dev.start(asked, dev.encode).conditions.text.tokens_LC.shape[0] > dev.encode("p", 24).tokens_LC.shape[0]
+    assert dev.start(asked, dev.encode).conditions.branches[0].text_LC.shape[0] > dev.encode("p", 24).tokens_LC.shape[0]
 
 
 def test_a_worker_without_any_network_says_what_it_found(tmp_path: Path) -> None:

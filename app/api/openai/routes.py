@@ -1,7 +1,5 @@
 """OpenAI's routes: each submits a task as the model's own route does, waits for its end, and answers with the pictures."""
 
-import hashlib
-from dataclasses import replace
 from typing import Annotated, cast
 
 from fastapi import APIRouter, Depends, Request
@@ -26,10 +24,9 @@ from app.auth.service import Caller
 from app.core.catalog import Resolved
 from app.core.errors import NotFound
 from app.core.inputs.kept import kept, remove
-from app.core.spec import GenerationSpec
 from app.dependencies import Gateway, Parts
 from app.generations import repository
-from app.generations.idempotency import Answer, Retryable
+from app.generations.idempotency import Answer
 from app.generations.service import Order, submit
 from app.generations.waiting import Waiters
 from app.limits.retried import HEADER
@@ -101,7 +98,8 @@ async def _submit(
         spec=spec,
         request={**kept_request(inputs, pictures), "model": model.row.name, "n": num_images},
         key_id=caller.key_id,
-        retryable=_retryable(key, request, inputs, spec, num_images),
+        # by what it asks for, not by how it wants to be told
+        retryable=retryable(key, request, inputs, spec.model, num_images, spec.output_quality),
         num_images=num_images,
     )
     async with kept(parts.store, pictures):
@@ -109,17 +107,6 @@ async def _submit(
     if answer.is_replay:
         await remove(parts.store, [one.image.key for one in pictures])
     return str(answer.body["id"]), answer.is_replay
-
-
-def _retryable(
-    key: str | None, request: Request, inputs: Inputs, spec: GenerationSpec, num_images: int
-) -> Retryable | None:
-    """By what it asks for, not by how it wants to be told."""
-    again = retryable(key, request, inputs)
-    if again is None:
-        return None
-    asked = f"{spec.model} {num_images} {spec.output_quality} {again.request_hash}"
-    return replace(again, request_hash=hashlib.sha256(asked.encode()).hexdigest())
 
 
 async def _answer(

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
-from app.api.bfl.schemas.fields import MAX_PROMPT_CHARS
+from app.api.bfl.schemas.fields import MAX_PROMPT_CHARS, Body
 
 MAX_IMAGES = 10
 MAX_PARTIAL_IMAGES = 3
@@ -13,13 +13,7 @@ Quality = Literal["low", "medium", "high", "xhigh", "max", "auto", "standard", "
 ResponseFormat = Literal["url", "b64_json"]
 
 
-class _Body(BaseModel):
-    """Checkers are built at the first request, not when the process starts."""
-
-    model_config = ConfigDict(defer_build=True, frozen=True)
-
-
-class ImagesBody(_Body):
+class ImagesBody(Body):
     """What generations and edits share. Null is absent everywhere, and unknown fields are read as the model's own."""
 
     model_config = ConfigDict(extra="allow")
@@ -44,19 +38,19 @@ class ImagesBody(_Body):
     safety_identifier: str | None = None
 
 
-class Image(_Body):
+class Image(Body):
     """One picture: its bytes, or where they are."""
 
     b64_json: str | None = None
     url: str | None = None
 
 
-class TokenDetails(_Body):
+class TokenDetails(Body):
     image_tokens: int = 0
     text_tokens: int = 0
 
 
-class Usage(_Body):
+class Usage(Body):
     """No model here counts tokens; clients that require the object find zeros. `cost` is in credits."""
 
     input_tokens: int = 0
@@ -66,7 +60,7 @@ class Usage(_Body):
     cost: float = 0.0
 
 
-class ImagesResponse(_Body):
+class ImagesResponse(Body):
     """The pictures of a request, in the order of their seeds."""
 
     created: int
@@ -78,13 +72,13 @@ class ImagesResponse(_Body):
     usage: Usage
 
 
-class Model(_Body):
+class Model(Body):
     id: str
     object: Literal["model"] = "model"
     created: int
     owned_by: str = "darkroom"
 
 
-class ModelList(_Body):
+class ModelList(Body):
     object: Literal["list"] = "list"
     data: list[Model]

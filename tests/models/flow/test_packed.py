@@ -91,7 +91,7 @@ def test_no_token_is_padded(name: str) -> None:
     rows = [a_row(network, 0, num_text=5)[0], a_row(network, 1, size=(2, 3), reference=2)[0]]
     network.single_blocks[0].get_submodule("linear1").register_forward_hook(
         lambda _module, given, _made: seen.append(given[0].shape[:-1])
-    )  # pyright: ignore[reportArgumentType]
+    )  # pyright: ignore[reportArgumentType] - torch types the hook for one input
     network.velocities(rows)
     assert seen == [(1, 5 + 24 + 7 + 6 + 4)]
 

@@ -88,7 +88,7 @@ def test_fill_equals_diffusers(fill: tuple[Oracle, Components], name: str) -> No
     baseline = {"prompt": PROMPT, "image": SOURCE, "mask_image": mask(96, 64), "guidance_scale": 30.0}
     moved = largest(expected(asked), expected(other if name == "plain" else baseline))
     assert moved >= SEES
-    inputs = PictureInputs(image=asked["image"], mask=asked["mask_image"])  # pyright: ignore[reportArgumentType]
+    inputs = PictureInputs(image=asked["image"], mask=asked["mask_image"])  # pyright: ignore[reportArgumentType] - pictures
     drawn = ours(
         components, str(asked["prompt"]), width=96, height=64, guidance=asked["guidance_scale"], inputs=inputs, **OURS
     )

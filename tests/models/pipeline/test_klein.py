@@ -175,7 +175,7 @@ def test_the_same_request_is_the_same_picture_every_time(base: Pair) -> None:
 
 
 def begun(components: Components, **arguments: object) -> StepInput:
-    request = request_for(components.defaults, PROMPT, **arguments)  # pyright: ignore[reportArgumentType]
+    request = request_for(components.defaults, PROMPT, **arguments)  # pyright: ignore[reportArgumentType] - fields of the request
     first = start(components, request, *encode_request(components, request))
     return StepInput(first.latents_LC, first.conditions, 0)
 

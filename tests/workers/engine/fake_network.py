@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.errors import NonFiniteImage
+from models.flow.transformer import RowConstants
 from models.pipeline.components import TextFeatures
 from models.pipeline.conditions import Conditions, Start
 from models.pipeline.request import DrawRequest
@@ -45,11 +46,10 @@ class FakeNetwork:
     def start(self, asked: DrawRequest, encode: Encode) -> Start:
         num_tokens = (asked.width // PIXELS_A_TOKEN) * (asked.height // PIXELS_A_TOKEN)
         noise = torch.randn(num_tokens, 3, generator=torch.Generator().manual_seed(asked.seed))
+        prompts = [asked.prompt, asked.negative_prompt or ""][: self.run_of(asked).num_passes]
         conditions = Conditions(
             times=torch.linspace(1, 0, asked.num_steps + 1),
-            ids_LA=torch.zeros(num_tokens, 4),
-            text=encode(asked.prompt, MAX_LENGTH),
-            negative=encode(asked.negative_prompt or "", MAX_LENGTH) if asked.guidance > 1 else None,
+            branches=tuple(_constants(encode(prompt, MAX_LENGTH)) for prompt in prompts),
         )
         return Start(noise, conditions)
 
@@ -77,14 +77,18 @@ class FakeNetwork:
         return times[row.step + 1] - times[row.step]
 
     def _velocity(self, row: Denoising) -> Tensor:
-        text, negative = row.conditions.text, row.conditions.negative
-        target = text.tokens_LC.mean() if self._mark(row) != "fails-decoding" else torch.nan
-        pull = target if negative is None else target - 0.1 * negative.tokens_LC.mean()
-        return row.latents_LC - pull
+        text, *negative = (branch.text_LC.mean() for branch in row.conditions.branches)
+        target = text if self._mark(row) != "fails-decoding" else torch.nan
+        return row.latents_LC - (target - 0.1 * sum(negative))
 
     def _mark(self, row: Denoising) -> str:
-        text = "".join(chr(round(float(code) * 128)) for code in row.conditions.text.tokens_LC[:, 0])
+        text = "".join(chr(round(float(code) * 128)) for code in row.conditions.branches[0].text_LC[:, 0])
         return text.split()[0] if text.split() else ""
+
+
+def _constants(text: TextFeatures) -> RowConstants:
+    nothing = torch.zeros(0)
+    return RowConstants(text.tokens_LC, turns_LP=nothing, modulation_TNC=nothing)
 
 
 def request(name: str = "a", prompt: str = "a red apple", **changes: object) -> Request:

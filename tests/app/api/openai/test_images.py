@@ -147,7 +147,7 @@ async def test_one_picture_under_its_plain_name_and_texts_for_numbers(api: Api, 
 async def test_a_failure_is_told_once_and_costs_nothing(
     api: Api, ann: Customer, client: AsyncOpenAI, code: str, state: str, status: int, said: str
 ) -> None:
-    async with a_worker(api, fails=Failed(code, "why", retryable=False, state=state)):  # type: ignore[arg-type]
+    async with a_worker(api, fails=Failed(code, "why", retryable=False, state=state)):  # type: ignore[arg-type] - a table of the states above
         with pytest.raises(openai.APIStatusError) as refused:
             await client.images.generate(prompt="a")
     assert (refused.value.status_code, refused.value.code) == (status, said)
