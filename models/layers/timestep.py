@@ -14,22 +14,23 @@ TIME_FACTOR = 1000.0
 MAX_PERIOD = 10_000.0
 
 
-def sinusoidal_features(t_B: Tensor, num_features: int = NUM_FEATURES) -> Tensor:
-    """Return cosines, then sines, of 1000 t at geometrically spaced frequencies, in float32.
+def sinusoidal_features(t_B: Tensor, num_features: int = NUM_FEATURES, factor: float = TIME_FACTOR) -> Tensor:
+    """Return cosines, then sines, of t times a factor at geometrically spaced frequencies, in float32.
 
-    The product 1000 t is taken in the dtype of t_B: Diffusers' pipelines hand bfloat16 networks bfloat16 times, and a caller
+    The product is taken in the dtype of t_B: Diffusers' pipelines hand bfloat16 networks bfloat16 times, and a caller
     that wants their pictures does the same. Everything after it is float32.
 
     Args:
-        t_B: times in [0, 1], or guidance strengths.
+        t_B: times in [0, 1], or guidance strengths; with factor 1 steps of training, or sizes.
         num_features: even number of features.
+        factor: of t.
 
     Returns:
         Features, B x num_features, float32.
     """
     half = num_features // 2
     exponents_F = -math.log(MAX_PERIOD) * torch.arange(half, dtype=torch.float32, device=t_B.device) / half
-    angles_BF = (t_B * TIME_FACTOR).float()[:, None] * exponents_F.exp()[None]
+    angles_BF = (t_B * factor).float()[:, None] * exponents_F.exp()[None]
     return torch.cat([angles_BF.cos(), angles_BF.sin()], dim=-1)
 
 
