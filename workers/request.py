@@ -25,7 +25,7 @@ def request_of(claim: Claim, clock: Clock, inputs: PictureInputs = NO_PICTURES) 
         deadline_at_s=monotonic_s(claim.deadline_at),
         expected_s=claim.expected_s,
         is_deterministic=claim.spec.deterministic,
-        is_suspect=claim.failures > 0,
+        is_suspect=claim.is_suspect,
     )
 
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from pydantic import ValidationError
-from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select, true, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core import fairness, ledger
@@ -45,8 +45,8 @@ class Claim:
     queued_at: datetime
     deadline_at: datetime
     expected_s: float
-    failures: int = 0
-    """Of earlier attempts. A row that has any may be what its worker died of: the next worker runs it with no other begun."""
+    is_suspect: bool = False
+    """An earlier attempt was lost after its first step, or failed: it may be what its worker died of, and runs with no other begun."""
 
     @property
     def held(self) -> Held:
@@ -148,16 +148,16 @@ async def claim(
             Generation.queued_at,
             Generation.deadline_at,
             Generation.expected_s,
-            Generation.failures,
+            Generation.is_suspect,
         )
     )
     rows = (await session.execute(taking, execution_options={"synchronize_session": False})).all()
     claims: list[Claim] = []
-    for generation_id, task_id, attempt, text, priority, queued_at, deadline_at, expected_s, failures in rows:
+    for generation_id, task_id, attempt, text, priority, queued_at, deadline_at, expected_s, is_suspect in rows:
         try:
             spec = GenerationSpec.from_json(text)
             times = queued_at, deadline_at, expected_s
-            claims.append(Claim(generation_id, task_id, attempt, spec, priority, *times, failures))
+            claims.append(Claim(generation_id, task_id, attempt, spec, priority, *times, is_suspect))
         except ValidationError as error:
             unreadable = Failed(
                 "invalid_spec", f"the stored request cannot be read: {error.error_count()} faults", False
@@ -198,7 +198,7 @@ def _taken(worker_id: str, now: datetime, lease_s: float, turns: Mapping[int, fl
 
 
 async def mark_first_step(session: AsyncSession, held: Sequence[Held], now: datetime) -> None:
-    """From now on, losing the lease of this attempt counts as a failure."""
+    """From now on, losing the lease of this attempt makes the row a suspect, and counts as a failure if it was one."""
     await _change(session, and_(_owned(held), Generation.first_step_at.is_(None)), {"first_step_at": now})
 
 
@@ -253,7 +253,7 @@ async def settle_delivered(
 async def settle_failed(
     session: AsyncSession, generation_id: str, attempt: int, failed: Failed, now: datetime, max_failures: int
 ) -> bool:
-    """Queue the row again if the failure may pass and retries are left, else end it and release its credits.
+    """Queue the row again, to run alone, if the failure may pass and retries are left; else end it and release its credits.
 
     False: the row is no longer this attempt's; nothing was written.
     """
@@ -261,7 +261,9 @@ async def settle_failed(
     failures = {"failures": Generation.failures + 1}
     if failed.retryable and failed.state == GenerationState.ERROR:
         again = and_(owned, Generation.failures + 1 < max_failures)
-        if await _change(session, again, {"state": GenerationState.QUEUED, **failures, **_UNCLAIMED}):
+        if await _change(
+            session, again, {"state": GenerationState.QUEUED, "is_suspect": True, **failures, **_UNCLAIMED}
+        ):
             return True
     return bool(await _end(session, owned, failed.state, now, code=failed.code, message=failed.message, extra=failures))
 
@@ -290,11 +292,14 @@ async def sweep_is_due(session: AsyncSession, now: datetime) -> bool:
 async def sweep(session: AsyncSession, now: datetime, max_failures: int) -> SweepReport:
     """End what is past its deadline or was cancelled, and give lost leases back to the queue.
 
-    A lease lost after the attempt's first step is a failure; at max_failures it ends the generation.
+    Nobody knows which of the rows that a dead worker had begun it died of. So all of them become suspects, and each runs alone
+    from then on. A lease that a suspect loses after its first step is a failure; at max_failures it ends the generation.
     """
     started = Generation.first_step_at.is_not(None)
-    exhausted = and_(_lease_lost(now), started, Generation.failures + 1 >= max_failures)
-    failures = {"failures": Generation.failures + case((started, 1), else_=0)}
+    was_alone = and_(started, Generation.is_suspect)
+    exhausted = and_(_lease_lost(now), was_alone, Generation.failures + 1 >= max_failures)
+    failures = {"failures": Generation.failures + case((was_alone, 1), else_=0)}
+    suspects = {"is_suspect": case((started, true()), else_=Generation.is_suspect)}
     settled = await _end_picked(
         session,
         _deadline_passed(now),
@@ -310,7 +315,7 @@ async def sweep(session: AsyncSession, now: datetime, max_failures: int) -> Swee
     requeued = await _change(
         session,
         await _picked(session, _lease_lost(now)),
-        {"state": GenerationState.QUEUED, **failures, **_UNCLAIMED},
+        {"state": GenerationState.QUEUED, **failures, **suspects, **_UNCLAIMED},
     )
     return SweepReport(tuple(settled), tuple(row.id for row in requeued), frozenset(row.pool for row in requeued))
 

@@ -96,7 +96,8 @@ async def test_a_zombie_cannot_settle_and_takes_its_object_away(
         await bench.until(lambda: bench.store.num_puts == 1)
         await bench.until(lambda: not bench.store.objects)
     row = await bench.row(generation_id)
-    assert (row.state, row.attempt, row.worker_id, row.failures) == ("running", 2, "w2", 1)
+    assert (row.state, row.attempt, row.worker_id, row.failures) == ("running", 2, "w2", 0)
+    assert row.is_suspect
     assert await balance(database, account) == (CREDITS_MICRO, PRICE_MICRO)
     assert not any(isinstance(event, Done) for event in bench.events.published)
 

@@ -21,7 +21,7 @@ def test_a_row_keeps_its_age_and_the_time_it_has_left() -> None:
         queued_at=EPOCH + timedelta(seconds=40),
         deadline_at=EPOCH + timedelta(seconds=1840),
         expected_s=2.5,
-        failures=1,
+        is_suspect=True,
     )
     asked = request_of(claim, clock)
     assert (asked.key, asked.arrived_at_s, asked.deadline_at_s, asked.expected_s) == (("g", 3), 40.0, 1840.0, 2.5)

@@ -30,6 +30,7 @@ class ModelRow:
     state: str = "queued"
     attempt: int = 0
     failures: int = 0
+    suspect: bool = False
     lease_until: datetime = datetime.min
     stepped: bool = False
     cancelled: bool = False
@@ -125,8 +126,10 @@ class Model:
             elif row.cancelled and (row.state == "queued" or is_lost):
                 row.end("cancelled")
             elif is_lost:
-                row.failures += row.stepped
-                if row.stepped and row.failures >= max_failures:
+                was_alone = row.stepped and row.suspect
+                row.failures += was_alone
+                row.suspect = row.suspect or row.stepped
+                if was_alone and row.failures >= max_failures:
                     row.end("error")
                 else:
                     row.state = "queued"

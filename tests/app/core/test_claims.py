@@ -188,16 +188,19 @@ async def test_a_lease_lost_before_the_first_step_is_no_failure(
 async def test_leases_lost_after_the_first_step_end_it_at_the_limit(
     database: Database, make_account: MakeAccount, submit: Submit
 ) -> None:
+    """The first makes it a suspect, and each after it counts."""
     account_id = await make_account()
     (generation_id,) = await submit(account_id)
-    reports: list[claims.SweepReport] = []
-    for attempt in range(1, MAX_FAILURES + 1):
+    seen: list[tuple[bool, int]] = []
+    for attempt in range(1, MAX_FAILURES + 2):
         (held,) = await claim(database, seconds=attempt * LEASE_S)
+        seen.append((held.is_suspect, (await row(database, generation_id)).failures))
         await first_step(database, held)
-        reports.append(await sweep(database, (attempt + 1) * LEASE_S))
-    assert [one.state for one in reports[-1].settled] == ["error"]
+        report = await sweep(database, (attempt + 1) * LEASE_S)
+    assert seen == [(False, 0), (True, 0), (True, 1), (True, 2)]
+    assert [one.state for one in report.settled] == ["error"]
     ended = await row(database, generation_id)
-    assert (ended.error_code, ended.failures, ended.attempt) == ("worker_lost", MAX_FAILURES, MAX_FAILURES)
+    assert (ended.error_code, ended.failures, ended.attempt) == ("worker_lost", MAX_FAILURES, MAX_FAILURES + 1)
     assert await balance(database, account_id) == (CREDITS_MICRO, 0)
 
 
@@ -210,7 +213,21 @@ async def test_a_claim_forgets_the_first_step_of_the_attempt_before(
     await sweep(database, LEASE_S)
     await claim(database, seconds=LEASE_S)
     await sweep(database, 2 * LEASE_S)
-    assert (await row(database, generation_id)).failures == 1
+    (again,) = await claim(database, seconds=2 * LEASE_S)
+    assert again.is_suspect
+    assert (await row(database, generation_id)).failures == 0
+
+
+async def test_only_rows_that_a_dead_worker_had_begun_are_suspects(
+    database: Database, make_account: MakeAccount, submit: Submit
+) -> None:
+    await submit(await make_account(), num_images=3)
+    begun, also_begun, waiting = await claim(database)
+    for held in (begun, also_begun):
+        await first_step(database, held)
+    await sweep(database, LEASE_S)
+    again = {one.generation_id: one.is_suspect for one in await claim(database, "w2", seconds=LEASE_S)}
+    assert again == {begun.generation_id: True, also_begun.generation_id: True, waiting.generation_id: False}
 
 
 async def test_a_hand_back_keeps_attempt_failures_and_place(
@@ -238,6 +255,7 @@ async def test_a_retryable_failure_is_tried_again_until_the_limit(
         (held,) = await claim(database)
         assert await fail(database, held)
         states.append((await row(database, generation_id)).state)
+        assert held.is_suspect == (len(states) > 1)
     assert states == ["queued", "queued", "error"]
     assert (await row(database, generation_id)).error_code == CRASH.code
     assert await balance(database, account_id) == (CREDITS_MICRO, 0)

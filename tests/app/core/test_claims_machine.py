@@ -372,6 +372,7 @@ class ClaimsMachine(RuleBasedStateMachine):
         assert won == (row is not None)
         if row is not None:
             row.failures += 1
+            row.suspect = True
             if failed.retryable and row.failures < MAX_FAILURES:
                 row.state = "queued"
             else:

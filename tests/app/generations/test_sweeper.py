@@ -41,10 +41,10 @@ async def idle(run_api: RunApi) -> AsyncIterator[Api]:
         yield api
 
 
-async def state_of(api: Api) -> tuple[str, int, int]:
+async def state_of(api: Api) -> tuple[str, int, bool]:
     async with api.parts.database.read() as session:
         row = (await session.scalars(select(Generation))).one()
-        return row.state, row.attempt, row.failures
+        return row.state, row.attempt, row.is_suspect
 
 
 async def test_a_lost_lease_is_queued_again_and_its_pool_rung(idle: Api) -> None:
@@ -55,10 +55,10 @@ async def test_a_lost_lease_is_queued_again_and_its_pool_rung(idle: Api) -> None
         await claims.mark_first_step(session, [(claim.generation_id, 1)], idle.clock.utc_now())
     sweeper = sweeper_of(idle, bell)
     await sweeper.turn()
-    assert await state_of(idle) == ("running", 1, 0)
+    assert await state_of(idle) == ("running", 1, False)
     idle.clock.advance(13)
     await sweeper.turn()
-    assert await state_of(idle) == ("queued", 1, 1)
+    assert await state_of(idle) == ("queued", 1, True)
     assert bell.rung == ["default"]
 
 

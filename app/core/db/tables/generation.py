@@ -35,7 +35,8 @@ class Generation(Base):
 
     Lower `priority` goes first, then `virtual_start` (app.core.fairness: both tags are in seconds of work divided by weight, and
     `flow` is whose turn it takes). A row that `ages_at` has passed moves up. `is_free`: it counts against a quota, and has no
-    price. `first_step_at` belongs to the current attempt: a lease lost before it costs no failure.
+    price. `first_step_at` belongs to the current attempt: a lease lost before it costs nothing. One lost after it makes the row
+    a suspect (`is_suspect`), which runs alone from then on, and only a suspect's lost lease is a failure.
     """
 
     __tablename__ = "generation"
@@ -114,6 +115,7 @@ class Generation(Base):
     deadline_at: Mapped[datetime] = mapped_column(UtcDateTime)
     attempt: Mapped[int] = mapped_column(default=0)
     failures: Mapped[int] = mapped_column(default=0)
+    is_suspect: Mapped[bool] = mapped_column(default=False, server_default=false())
     worker_id: Mapped[str | None] = mapped_column(String(128))
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     first_step_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
