@@ -90,6 +90,15 @@ class Config:
             raise self.refusal(field, "a list of positive whole numbers")
         return numbers
 
+    def per_level(self, field: str, levels: int, default: int | None = None) -> tuple[int, ...]:
+        """One number for every level, or a list with one for each."""
+        if not isinstance(self._value(field, default), list):
+            return (self.integer(field, default),) * levels
+        numbers = self.integers(field)
+        if len(numbers) != levels:
+            raise self.refusal(field, f"a list of {levels} numbers")
+        return numbers
+
     def texts(self, field: str) -> tuple[str, ...]:
         value = self._value(field, None)
         items = cast(Collection[object], value) if isinstance(value, list | tuple) else ()

@@ -1,6 +1,6 @@
 """The small language of key-mapping tables: rows that say how tensors of a file become parameters of ours, and back.
 
-A name may hold {i}, {j} (numbers, equal on both sides), {w} (weight or bias) and {name} (anything). A table is checked against the
+A name may hold {i}, {j}, {k} (numbers, equal on both sides), {w} (weight or bias) and {name} (anything). A table is checked against the
 names of a real network when it is applied: every parameter is described by exactly one row, and no tensor of the file twice.
 """
 
@@ -15,6 +15,7 @@ from torch import Tensor
 _PLACEHOLDERS = {
     "{i}": r"(?P<i>\d+)",
     "{j}": r"(?P<j>\d+)",
+    "{k}": r"(?P<k>\d+)",
     "{w}": r"(?P<w>weight|bias)",
     "{name}": r"(?P<name>.+)",
 }
@@ -80,6 +81,18 @@ class LinearAsConv(Same):
 
     def to_foreign(self, parameter: Tensor) -> tuple[Tensor, ...]:
         return (parameter[..., 0, 0],)
+
+
+@dataclass(frozen=True)
+class ConvAsLinear(Same):
+    """A 1 x 1 convolution in the file is a matrix here."""
+
+    def to_native(self, parts: Sequence[Tensor]) -> Tensor:
+        (part,) = parts
+        return part[..., 0, 0]
+
+    def to_foreign(self, parameter: Tensor) -> tuple[Tensor, ...]:
+        return (parameter[..., None, None],)
 
 
 Row = Same | Fused

@@ -1,0 +1,1 @@
+"""The UNet of Stable Diffusion 1.5 and SDXL: one network, one set of blocks."""

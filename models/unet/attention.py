@@ -1,0 +1,145 @@
+"""The spatial transformer of the UNets: every position looks at all others, then at the text.
+
+Shape suffixes: B = rows, L = positions (H times W), S = text tokens, C = channels, N = heads, D = channels of a head, H, W = rows and
+columns.
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.layers.attention import attended
+
+NORM_EPS = 1e-6
+
+
+@dataclass(frozen=True)
+class TransformerSizes:
+    """What the attention layers of a level have in common.
+
+    Attributes:
+        channels: of the feature map.
+        heads: attention heads; divides channels.
+        depth: transformer blocks one after another.
+        context_channels: of a text token.
+    """
+
+    channels: int
+    heads: int
+    depth: int
+    context_channels: int
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What attention reads beside the feature map.
+
+    Attributes:
+        text_BSC: features of text tokens, padding included.
+        query_chunk: queries that attend to each other at a time, to save memory; None for all.
+    """
+
+    text_BSC: Tensor
+    query_chunk: int | None = None
+
+
+class Output(nn.Sequential):
+    """What follows attention: one linear layer, under the name that published files give it."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(nn.Linear(channels, channels))
+
+
+class SelfAttention(nn.Module):
+    """Every position gathers from all positions of its row."""
+
+    def __init__(self, sizes: TransformerSizes) -> None:
+        super().__init__()
+        self._heads = sizes.heads
+        self.to_qkv = nn.Linear(sizes.channels, 3 * sizes.channels, bias=False)
+        self.to_out = Output(sizes.channels)
+
+    def forward(self, x_BLC: Tensor, context: Context) -> Tensor:
+        qkv_BL3ND = self.to_qkv(x_BLC).unflatten(-1, (3, self._heads, -1))
+        return self.to_out(attended(qkv_BL3ND[:, :, :2], qkv_BL3ND[:, :, 2], context.query_chunk))
+
+
+class CrossAttention(nn.Module):
+    """Every position gathers from the text of its row."""
+
+    def __init__(self, sizes: TransformerSizes) -> None:
+        super().__init__()
+        self._heads = sizes.heads
+        self.to_q = nn.Linear(sizes.channels, sizes.channels, bias=False)
+        self.to_kv = nn.Linear(sizes.context_channels, 2 * sizes.channels, bias=False)
+        self.to_out = Output(sizes.channels)
+
+    def forward(self, x_BLC: Tensor, context: Context) -> Tensor:
+        q_BNLD = self.to_q(x_BLC).unflatten(-1, (self._heads, -1)).transpose(1, 2)
+        kv_BS2ND = self.to_kv(context.text_BSC).unflatten(-1, (2, self._heads, -1))
+        k_BNSD, v_BNSD = kv_BS2ND.permute(2, 0, 3, 1, 4).unbind(0)
+        seen_BNLD = functional.scaled_dot_product_attention(q_BNLD, k_BNSD, v_BNSD)
+        return self.to_out(seen_BNLD.transpose(1, 2).flatten(2))
+
+
+class GeGlu(nn.Module):
+    """One linear layer, half of whose channels gate the others by GELU (Shazeer 2020, arXiv:2002.05202)."""
+
+    def __init__(self, channels: int, channels_out: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(channels, 2 * channels_out)
+
+    def forward(self, x_BLC: Tensor) -> Tensor:
+        value_BLC, gate_BLC = self.proj(x_BLC).chunk(2, dim=-1)
+        return value_BLC * functional.gelu(gate_BLC)
+
+
+class FeedForward(nn.Module):
+    """A gated layer four times as wide, and the way back."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        # The empty place in the middle was a dropout: published files count it.
+        self.net = nn.Sequential(GeGlu(channels, 4 * channels), nn.Identity(), nn.Linear(4 * channels, channels))
+
+    def forward(self, x_BLC: Tensor) -> Tensor:
+        return self.net(x_BLC)
+
+
+class TransformerBlock(nn.Module):
+    """Self-attention, attention to the text, and a feed-forward layer, each behind a layer norm and added to its input."""
+
+    def __init__(self, sizes: TransformerSizes) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(sizes.channels)
+        self.attn1 = SelfAttention(sizes)
+        self.norm2 = nn.LayerNorm(sizes.channels)
+        self.attn2 = CrossAttention(sizes)
+        self.norm3 = nn.LayerNorm(sizes.channels)
+        self.ff = FeedForward(sizes.channels)
+
+    def forward(self, x_BLC: Tensor, context: Context) -> Tensor:
+        x_BLC = x_BLC + self.attn1(self.norm1(x_BLC), context)
+        x_BLC = x_BLC + self.attn2(self.norm2(x_BLC), context)
+        return x_BLC + self.ff(self.norm3(x_BLC))
+
+
+class SpatialTransformer(nn.Module):
+    """Transformer blocks over the positions of a feature map, added to it (Rombach et al. 2022, arXiv:2112.10752, E.2.1).
+
+    The layers before and after the blocks are linear, whether a file holds them as matrices or as 1 x 1 convolutions.
+    """
+
+    def __init__(self, sizes: TransformerSizes, norm_num_groups: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(norm_num_groups, sizes.channels, eps=NORM_EPS)
+        self.proj_in = nn.Linear(sizes.channels, sizes.channels)
+        self.transformer_blocks = nn.ModuleList(TransformerBlock(sizes) for _ in range(sizes.depth))
+        self.proj_out = nn.Linear(sizes.channels, sizes.channels)
+
+    def forward(self, x_BCHW: Tensor, context: Context) -> Tensor:
+        h_BLC = self.proj_in(self.norm(x_BCHW).flatten(2).transpose(1, 2))
+        for block in self.transformer_blocks:
+            h_BLC = block(h_BLC, context)
+        return self.proj_out(h_BLC).transpose(1, 2).reshape(x_BCHW.shape) + x_BCHW
