@@ -92,7 +92,7 @@ class WorkerIO:
         self._links.doorbell.ring()
 
     def _abandon(self, reason: str) -> None:
-        """End at once and hand nothing back: the leases run out, and rows that had begun count a failure, for one of them
+        """End at once and hand nothing back: the leases run out, and rows that had begun become suspects, for one of them
         may be to blame."""
         log.error("abandoning all rows", reason=reason, num_rows=self.num_held)
         self._abandoned.set()

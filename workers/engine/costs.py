@@ -18,6 +18,9 @@ MIN_SAMPLES = 3
 """Measurements that make an answer; until then it is tried."""
 TRY_AGAIN_AFTER = 5000
 """Steps after which a pack that was not run is tried again: it may have been measured in a bad moment."""
+FORBIDDEN_FOR = 1000
+"""Steps for which a pack that did not fit into memory is not put together; twice as many after each further time in a row."""
+LONGEST_FORBIDDEN_FOR = 64_000
 
 Key = TypeVar("Key")
 
@@ -35,6 +38,13 @@ class PackKind(NamedTuple):
         """The kind of this pack."""
         largest = max(shapes, key=lambda shape: (shape.work, shape))
         return PackKind(largest, len(shapes), round(sum(shape.work for shape in shapes) / largest.work))
+
+
+class _Ban(NamedTuple):
+    """A pack that did not fit into memory, for so many steps, until this one."""
+
+    num_steps: int
+    until_step: int
 
 
 @dataclass(slots=True)
@@ -68,6 +78,7 @@ class Costs:
         self._alone_s: _Table[Shape] = _Table()
         self._ends_s: _Table[Shape] = _Table()
         self._ratios: _Table[PackKind] = _Table()
+        self._bans: dict[PackKind, _Ban] = {}
         self._num_steps = 0
 
     def observe(self, shapes: Sequence[Shape], seconds: float) -> None:
@@ -76,14 +87,21 @@ class Costs:
         if len(shapes) == 1:
             self._alone_s.add(shapes[0], seconds, self._num_steps)
             return
-        alone_s = [self._measured_s(shape) for shape in shapes]
+        kind, alone_s = PackKind.of(shapes), [self._measured_s(shape) for shape in shapes]
+        self._bans.pop(kind, None)
         if None not in alone_s:
-            self._ratios.add(PackKind.of(shapes), seconds / sum(filter(None, alone_s)), self._num_steps)
+            self._ratios.add(kind, seconds / sum(filter(None, alone_s)), self._num_steps)
 
     def forbid(self, shapes: Sequence[Shape]) -> None:
-        """Remember that a pack of this kind does not fit into memory; it is tried again after TRY_AGAIN_AFTER steps."""
-        for _ in range(NUM_SAMPLES):
-            self._ratios.add(PackKind.of(shapes), float("inf"), self._num_steps)
+        """Remember that a pack of this kind, and so any larger one, does not fit into memory for now.
+
+        It may again once other rows or processes have gone: after FORBIDDEN_FOR steps it costs what it was measured to cost. If it
+        still does not fit then, it waits twice as long, at most LONGEST_FORBIDDEN_FOR; once it did fit, nothing of this is left.
+        """
+        kind = PackKind.of(shapes)
+        earlier = self._bans.get(kind)
+        num_steps = FORBIDDEN_FOR if earlier is None else min(2 * earlier.num_steps, LONGEST_FORBIDDEN_FOR)
+        self._bans[kind] = _Ban(num_steps, self._num_steps + num_steps)
 
     def observe_end(self, shape: Shape, seconds: float) -> None:
         """Remember that turning the latents of such a row into a picture took so long."""
@@ -108,7 +126,8 @@ class Costs:
     def pack_s(self, shapes: Sequence[Shape]) -> float | None:
         """Seconds of one step of these rows together; None if that has to be tried first.
 
-        Infinite while one of the shapes was never measured alone: there is nothing yet to compare with.
+        Infinite while one of the shapes was never measured alone, for there is nothing yet to compare with, and while such a pack
+        or a smaller one of its kind is forbidden.
         """
         alone_s = [self._settled_s(shape) for shape in shapes]
         if None in alone_s:
@@ -116,10 +135,22 @@ class Costs:
         total_s = sum(filter(None, alone_s))
         if len(shapes) == 1:
             return total_s
-        ratio = self._ratios.entries.get(PackKind.of(shapes))
+        kind = PackKind.of(shapes)
+        if self._is_forbidden(kind):
+            return float("inf")
+        ratio = self._ratios.entries.get(kind)
         if ratio is None or len(ratio.samples) < MIN_SAMPLES or self._num_steps - ratio.at_step > TRY_AGAIN_AFTER:
             return None
         return ratio.median * total_s
+
+    def _is_forbidden(self, kind: PackKind) -> bool:
+        return any(
+            self._num_steps < ban.until_step
+            and one.largest == kind.largest
+            and one.num_rows <= kind.num_rows
+            and one.fill <= kind.fill
+            for one, ban in self._bans.items()
+        )
 
     def _measured_s(self, shape: Shape) -> float | None:
         measured = self._alone_s.entries.get(shape)

@@ -1,8 +1,8 @@
 """Scheduler: which rows run next, and which leave the window again. Pure: it sees values, is told the time, and does nothing.
 
-Order: class of service first, in which a row that waits moves up as it does in the queue; within a class the rows that are about to miss a deadline they can still meet, then least
-remaining work, less what the row has waited (ageing). Two waiting rows age alike, so a row of w seconds is overtaken only by
-rows that arrive within w / ageing seconds after it: nothing starves.
+Order: class of service first, in which a row that waits moves up as it does in the queue; within a class the rows that are about
+to miss a deadline they can still meet, then least remaining work, less what the row has waited (ageing). Two waiting rows age
+alike, so a row of w seconds is overtaken only by rows that arrive within w / ageing seconds after it: nothing starves.
 """
 
 from collections.abc import Callable, Sequence
@@ -128,11 +128,9 @@ class Scheduler:
         return [row.key for row in leavers[: max(0, len(rows) - self.window)]]
 
     def _place(self, row: Candidate, now_s: float) -> tuple[int, float, float, RowKey]:
-        """Order in the window."""
-        scale = row.expected_left_s / row.work_left_s if row.work_left_s > 0 else 1.0
-        left_s = row.expected_left_s - scale * self._credit_s(
-            row, now_s
-        )  # waiting counts alike on every speed of machine
+        """Order in the window. The queue's seconds are not this machine's: waiting counts at their rate, alike on every machine."""
+        rate = row.expected_left_s / row.work_left_s if row.work_left_s > 0 else 1.0
+        left_s = row.expected_left_s - rate * self._credit_s(row, now_s)
         return (self._class(row, now_s), left_s, row.arrived_at_s, row.key)
 
     def _class(self, row: Candidate, now_s: float) -> int:

@@ -4,7 +4,7 @@ from math import inf
 
 import pytest
 
-from workers.engine.costs import MAX_ENTRIES, MIN_SAMPLES, TRY_AGAIN_AFTER, Costs
+from workers.engine.costs import FORBIDDEN_FOR, MAX_ENTRIES, MIN_SAMPLES, TRY_AGAIN_AFTER, Costs
 from workers.engine.row import Shape
 
 SHAPE = Shape("tiny", 128, 128, 1)
@@ -57,6 +57,43 @@ def test_a_pack_that_was_not_run_for_long_is_tried_again() -> None:
     for _ in range(TRY_AGAIN_AFTER + 1):
         costs.observe([SHAPE], 1.0)
     assert costs.pack_s([SHAPE, SHAPE]) is None
+
+
+def steps_until_allowed(costs: Costs) -> int:
+    for num_steps in range(4 * FORBIDDEN_FOR):
+        if costs.pack_s([SHAPE, SHAPE]) != inf:
+            return num_steps
+        costs.observe([SHAPE], 1.0)
+    raise AssertionError("forbidden for ever")
+
+
+def test_a_pack_that_did_not_fit_is_forbidden_for_a_while_and_then_costs_what_it_did() -> None:
+    costs = measured({1: 1.0, 2: 1.5})
+    costs.forbid([SHAPE, SHAPE])
+    assert steps_until_allowed(costs) == FORBIDDEN_FOR
+    assert costs.pack_s([SHAPE, SHAPE]) == pytest.approx(1.5)
+
+
+def test_a_pack_that_still_does_not_fit_waits_twice_as_long_and_one_that_does_starts_anew() -> None:
+    costs = measured({1: 1.0, 2: 1.5})
+    waits: list[int] = []
+    for _ in range(2):
+        costs.forbid([SHAPE, SHAPE])
+        waits.append(steps_until_allowed(costs))
+    costs.observe([SHAPE, SHAPE], 1.5)
+    costs.forbid([SHAPE, SHAPE])
+    assert [*waits, steps_until_allowed(costs)] == [FORBIDDEN_FOR, 2 * FORBIDDEN_FOR, FORBIDDEN_FOR]
+
+
+def test_what_did_not_fit_forbids_larger_packs_and_no_smaller_or_other_ones() -> None:
+    costs = measured({1: 1.0, 2: 1.5, 3: 2.0, 4: 2.5})
+    costs.forbid([SHAPE] * 3)
+    assert costs.pack_s([SHAPE] * 2) == pytest.approx(1.5)
+    assert costs.pack_s([SHAPE] * 4) == inf
+    small = SHAPE._replace(width=64)
+    for _ in range(MIN_SAMPLES):
+        costs.observe([small], 0.5)
+    assert costs.pack_s([small] * 3) is None
 
 
 def test_the_end_of_a_row_is_measured_too() -> None:
