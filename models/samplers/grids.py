@@ -1,0 +1,130 @@
+"""Grids: how the steps of a diffusion's run are laid over the noise of training. A grid is a value; called, it makes a Schedule.
+
+Diffusers' samplers read the training noise in two ways, and pictures depend on it: some at whole training steps, others as ratios
+sigma / alpha between them.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+import numpy as np
+
+from models.errors import UnsupportedSampler
+from models.samplers.curves import Curve, Levels
+from models.samplers.noise_schedule import NoiseSchedule, point_of
+from models.samplers.points import CLEAN, Point
+from models.samplers.schedule import Schedule, through
+from models.samplers.spacing import Spacing, Times
+
+
+class Grid(Protocol):
+    """Makes the schedule of a run."""
+
+    def __call__(self, training: NoiseSchedule, num_steps: int) -> Schedule:
+        """Raises UnsupportedSampler when it has no schedule of so many steps."""
+        ...
+
+
+class End(StrEnum):
+    """Where the last step ends."""
+
+    CLEAN = "zero"
+    """At the picture."""
+    LEAST_NOISE = "sigma_min"
+    """At the first training step, which holds a little noise."""
+
+
+@dataclass(frozen=True)
+class TrainingSteps:
+    """Whole training steps, with their own alpha and sigma: DDIM, DDPM, PNDM, LCM, TCD.
+
+    Attributes:
+        spacing: which of them.
+        end: where the last step ends.
+        has_fixed_stride: whether each step ends num_train_steps // num_steps training steps below its begin, as Diffusers' DDIM
+            has it; that is not always where the next one begins.
+    """
+
+    spacing: Spacing
+    end: End = End.CLEAN
+    has_fixed_stride: bool = False
+
+    def __call__(self, training: NoiseSchedule, num_steps: int) -> Schedule:
+        times = checked(self.spacing(num_steps, training.num_train_steps), training, num_steps)
+        points = tuple(training.at_time(float(time)) for time in times)
+        end = _end_of(training, self.end)
+        if not self.has_fixed_stride:
+            return through(points, end, training)
+        stride = training.num_train_steps // num_steps
+        ends = [point.time - stride for point in points]
+        return Schedule(points, tuple(training.at_time(time) if time >= 0 else end for time in ends), training)
+
+
+@dataclass(frozen=True)
+class Ratios:
+    """Ratios sigma / alpha along a spacing, or along a curve between its ends: every sampler of k-diffusion and DPM-Solver.
+
+    Attributes:
+        spacing: training steps, also between whole ones.
+        curve: levels between the ends instead; the network is told the times of these.
+        spans_training: whether the curve runs over all noise of training instead of the spacing's own.
+        rounds_times: whether the network is told whole times along the curve.
+        has_unit_noise: whether a run begins with noise of deviation 1, else with what belongs to its first point.
+        end: where the last step ends.
+    """
+
+    spacing: Spacing
+    curve: Curve | None = None
+    spans_training: bool = True
+    rounds_times: bool = False
+    has_unit_noise: bool = False
+    end: End = End.CLEAN
+
+    def __call__(self, training: NoiseSchedule, num_steps: int) -> Schedule:
+        times = checked(self.spacing(num_steps, training.num_train_steps), training, num_steps)
+        points = tuple(point_of(training.ratio_at(float(time)), float(time)) for time in times)
+        if self.curve is not None:
+            ends = training.ratios[[-1, 0]] if self.spans_training else (points[0].ratio, points[-1].ratio)
+            points = self._along(self.curve(float(ends[0]), float(ends[1]), num_steps), training)
+        scale = 1.0 if self.has_unit_noise else points[0].sigma
+        return through(points, _end_of(training, self.end), training, scale)
+
+    def _along(self, ratios: Levels, training: NoiseSchedule) -> tuple[Point, ...]:
+        told = [training.time_of(float(ratio)) for ratio in ratios]
+        times = [round(time) for time in told] if self.rounds_times else told
+        return tuple(point_of(float(ratio), float(time)) for ratio, time in zip(ratios, times, strict=True))
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Ratios sigma / alpha that somebody chose, for as many steps as there are.
+
+    Attributes:
+        ratios: falling, without the 0 at the end.
+    """
+
+    ratios: tuple[float, ...]
+
+    def __call__(self, training: NoiseSchedule, num_steps: int) -> Schedule:
+        if num_steps != len(self.ratios):
+            raise UnsupportedSampler(f"{len(self.ratios)} noise levels are listed, for {num_steps} steps")
+        if not _falls(np.array(self.ratios)) or self.ratios[-1] <= 0 or not np.isfinite(self.ratios[0]):
+            raise UnsupportedSampler("listed noise levels do not fall, or are not above 0")
+        points = tuple(point_of(ratio, training.time_of(ratio)) for ratio in self.ratios)
+        return through(points, CLEAN, training, points[0].sigma)
+
+
+def checked(times: Times, training: NoiseSchedule, num_steps: int) -> Times:
+    """Refuse times that do not fall, or leave those of training."""
+    if len(times) != num_steps or not _falls(times) or times[0] >= training.num_train_steps or times[-1] < 0:
+        raise UnsupportedSampler(f"{num_steps} steps do not fit the {training.num_train_steps} steps of training")
+    return times
+
+
+def _falls(values: Times) -> bool:
+    return len(values) > 0 and bool((np.diff(values) < 0).all())
+
+
+def _end_of(training: NoiseSchedule, end: End) -> Point:
+    return CLEAN if end is End.CLEAN else training.at_time(0)

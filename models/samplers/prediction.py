@@ -1,0 +1,59 @@
+"""What networks predict, turned into the picture that they predict: samplers never ask which kind of network they have."""
+
+from enum import StrEnum
+
+from torch import Tensor
+
+from models.errors import UnsupportedSampler
+from models.samplers.points import Point
+from models.samplers.schedule import Schedule
+
+
+class Prediction(StrEnum):
+    """What a network's output is, where the latents are x = alpha * picture + sigma * noise."""
+
+    EPSILON = "epsilon"
+    """The noise (Ho et al. 2020, arXiv:2006.11239)."""
+    V = "v_prediction"
+    """alpha * noise - sigma * picture (Salimans & Ho 2022, arXiv:2202.00512)."""
+    SAMPLE = "sample"
+    """The picture."""
+    FLOW = "flow_prediction"
+    """noise - picture, the velocity of flow matching (Lipman et al. 2022, arXiv:2210.02747)."""
+
+
+def denoised(prediction: Prediction, at: Point, latents: Tensor, output: Tensor) -> Tensor:
+    """The clean picture that the network predicts.
+
+    Args:
+        prediction: what `output` is.
+        at: where the latents stand; for epsilon its alpha is above 0.
+        latents: that the network saw.
+        output: of the network, after guidance; same shape.
+
+    Returns:
+        The prediction of the picture's latents, in the finer of both dtypes.
+    """
+    match prediction:
+        case Prediction.EPSILON:
+            return (latents - at.sigma * output) / at.alpha
+        case Prediction.V:
+            # Divided by alpha^2 + sigma^2, which is 1 but for flow matching.
+            return (at.alpha * latents - at.sigma * output) / (at.alpha**2 + at.sigma**2)
+        case Prediction.SAMPLE:
+            return output
+        case Prediction.FLOW:
+            return (latents - at.sigma * output) / (at.alpha + at.sigma)
+
+
+def check_prediction(prediction: Prediction, schedule: Schedule) -> None:
+    """Refuse to ask for noise where there is nothing else: it says nothing of the picture.
+
+    Raises:
+        UnsupportedSampler: a network that predicts noise, on a schedule that begins with pure noise.
+    """
+    if prediction is Prediction.EPSILON and not schedule.points[0].alpha:
+        raise UnsupportedSampler(
+            "a schedule that begins with pure noise (zero terminal SNR) needs a network that predicts v or the picture; "
+            "this one predicts noise"
+        )

@@ -1,0 +1,62 @@
+"""Schedule: the points that one run passes. What a grid makes of the noise of training, and what a sampler's steps are computed from."""
+
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from models.samplers.points import CLEAN, Flow, Point, Space
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The way of one run.
+
+    Attributes:
+        points: where each step begins, falling noise.
+        ends: where each step ends, as many as points. Mostly the next point; some grids end a step a little beside it.
+        space: all points, for samplers that look between those of the schedule.
+        initial_scale: standard deviation of the noise that the run begins with.
+    """
+
+    points: tuple[Point, ...]
+    ends: tuple[Point, ...]
+    space: Space
+    initial_scale: float = 1.0
+
+    @property
+    def num_steps(self) -> int:
+        return len(self.points)
+
+    @property
+    def steps(self) -> list[tuple[Point, Point]]:
+        """Where each step begins and ends."""
+        return list(zip(self.points, self.ends, strict=True))
+
+    def initial(self, noise: Tensor) -> Tensor:
+        """The latents that a run from nothing begins with, given standard normal noise."""
+        return noise * self.initial_scale
+
+    def entered(self, first: int, clean: Tensor, noise: Tensor) -> Tensor:
+        """The latents that a run from a picture begins with at step `first`, given the picture's latents and standard normal noise."""
+        return self.points[first].noised(clean, noise)
+
+    def later(self, first: int) -> "Schedule":
+        """The part of the way from step `first` on."""
+        return replace(self, points=self.points[first:], ends=self.ends[first:])
+
+
+def through(points: tuple[Point, ...], end: Point, space: Space, initial_scale: float = 1.0) -> Schedule:
+    """The schedule whose steps end where the next begins, and the last at `end`."""
+    return Schedule(points, (*points[1:], end), space, initial_scale)
+
+
+def flow_schedule(times: Tensor) -> Schedule:
+    """The schedule of a flow-matching network.
+
+    Args:
+        times: falling times, the last one 0, as models.samplers.schedules.flow_times makes them.
+    """
+    space = Flow()
+    points = tuple(space.at_time(float(time)) for time in times[:-1])
+    end = float(times[-1])
+    return through(points, space.at_time(end) if end else CLEAN, space)
