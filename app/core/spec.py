@@ -4,7 +4,7 @@ from typing import Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SPEC_VERSION = 2
+SPEC_VERSION = 3
 MAX_SEED = 2**63 - 1
 
 OutputFormat = Literal["png", "jpeg", "webp"]
@@ -57,10 +57,10 @@ class Margins(_Value):
 class GenerationSpec(_Value):
     """One image to make. A worker leaves a row of a newer version queued for a newer worker.
 
-    Version 1 had a prompt alone; it is read as a version 2 without pictures.
+    Version 1 had a prompt alone; it is read as a version 2 without pictures, and that as a version 3 without previews.
     """
 
-    version: Literal[1, 2] = SPEC_VERSION
+    version: Literal[1, 2, 3] = SPEC_VERSION
     model: str
     """Public name that was asked for."""
     network: str
@@ -101,6 +101,8 @@ class GenerationSpec(_Value):
     """Of JPEG and WebP; None = the worker's own."""
     deterministic: bool = False
     """Run alone, bit-equal every time."""
+    previews: bool = False
+    """Somebody watches: small pictures of what the latents have become are sent on the way (app.core.events.base.Preview)."""
 
     @property
     def networks(self) -> tuple[str, ...]:

@@ -45,6 +45,7 @@ def test_a_spec_of_version_1_is_one_without_pictures() -> None:
     spec = GenerationSpec.from_json(text)
     assert (spec.version, spec.seed, spec.inputs, spec.strength, spec.true_cfg_scale) == (1, 7, (), None, 1.0)
     assert spec.networks == ("flux-nano",)
+    assert not spec.previews
 
 
 @pytest.mark.parametrize(
