@@ -14,7 +14,7 @@ from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from app.core.db.postgresql import open_postgresql
-from app.core.db.sqlite import SQLITE_BEGIN, open_sqlite
+from app.core.db.sqlite import BEGIN_WRITE, SQLITE_BEGIN, open_sqlite
 
 
 class Database:
@@ -24,7 +24,7 @@ class Database:
         self.engine = engine
         self.is_sqlite = engine.dialect.name == "sqlite"
         reading: dict[str, Any] = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
-        writing: dict[str, Any] = {SQLITE_BEGIN: "BEGIN IMMEDIATE"} if self.is_sqlite else {}
+        writing: dict[str, Any] = {SQLITE_BEGIN: BEGIN_WRITE} if self.is_sqlite else {}
         self._readers = async_sessionmaker(engine.execution_options(**reading), autoflush=False)
         self._writers = async_sessionmaker(engine.execution_options(**writing), expire_on_commit=False)
         self._turn = asyncio.Lock()

@@ -8,7 +8,7 @@ from alembic.config import Config
 from sqlalchemy import Connection
 
 from app.core.db.engine import Database
-from app.core.db.sqlite import SQLITE_BEGIN
+from app.core.db.sqlite import BEGIN_WRITE, SQLITE_BEGIN
 
 
 def upgrade(url: str, revision: str = "head") -> None:
@@ -21,7 +21,7 @@ async def migrate(url: str, revision: str = "head", *, down: bool = False) -> No
     database = Database.open(url)
     try:
         async with database.engine.connect() as connection:
-            exclusive = await connection.execution_options(**{SQLITE_BEGIN: "BEGIN IMMEDIATE"})
+            exclusive = await connection.execution_options(**{SQLITE_BEGIN: BEGIN_WRITE})
             async with exclusive.begin():
                 await exclusive.run_sync(_run, revision, down)
     finally:

@@ -1,10 +1,12 @@
-"""SQLite's connections: how each is set up, and statements that cross to the driver's thread once.
+"""SQLite's connections: how each is set up, and statements that run where they stand.
 
-aiosqlite runs a connection on a thread of its own, and every call is a trip there and back, which takes longer than most
-statements. Through SQLAlchemy a statement is four trips (open a cursor, execute, fetch, close); here it is one.
+aiosqlite runs a connection on a thread of its own, and a trip there and back takes longer than most statements: longer still in a
+worker, whose engine computes beside it. Only what may wait goes there: the beginning of a write, for other writers, and a
+commit, for the disk. In WAL nothing else waits.
 """
 
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -18,6 +20,9 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 BUSY_TIMEOUT_S = 30.0
 SQLITE_BEGIN = "darkroom_sqlite_begin"
+"""Execution option: the statement that begins a transaction."""
+BEGIN_WRITE = "BEGIN IMMEDIATE"
+_WAITING = frozenset({BEGIN_WRITE})
 _PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=FULL",
@@ -41,19 +46,45 @@ def open_sqlite(url: URL) -> AsyncEngine:
     return engine
 
 
-class OneTripConnection(aiosqlite.Connection):
-    """A connection whose cursors cross to its thread once for each statement, rows and all."""
+class PromptConnection(aiosqlite.Connection):
+    """A connection whose statements run where they stand, and whose waits do not."""
 
     def __init__(self, connector: Callable[[], sqlite3.Connection]) -> None:
         super().__init__(connector, iter_chunk_size=64)
         self._thread.daemon = True  # as SQLAlchemy asks of the connections that it makes itself
+        self._on_thread: deque[None] = deque()
+        """One for each call that the thread has not ended, waited for or not."""
 
-    def cursor(self) -> "OneTripCursor":  # pyright: ignore[reportIncompatibleMethodOverride]  # SQLAlchemy only enters it
-        return OneTripCursor(self)
+    def cursor(self) -> "PromptCursor":  # pyright: ignore[reportIncompatibleMethodOverride]  # SQLAlchemy only enters it
+        return PromptCursor(self)
 
-    async def run(self, function: Callable[[sqlite3.Cursor], Any]) -> "_Outcome":
-        """One statement, on the connection's thread; the cursor is closed when its rows have been read."""
-        return await self._execute(self._run, function)  # pyright: ignore[reportUnknownMemberType]  # untyped there
+    async def run(self, function: Callable[[sqlite3.Cursor], Any], *, may_wait: bool) -> "_Outcome":
+        """One statement; its cursor is closed when its rows have been read.
+
+        Args:
+            function: executes it.
+            may_wait: for other writers or for the disk.
+        """
+        if may_wait or self._on_thread:
+            return await self._execute(self._run, function)  # pyright: ignore[reportUnknownMemberType]  # untyped there
+        return self._run(function)
+
+    async def rollback(self) -> None:
+        """Nothing waits here, unless a call that was given up goes on."""
+        if self._on_thread:
+            await super().rollback()
+        else:
+            self._conn.rollback()
+
+    async def _execute(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        self._on_thread.append(None)
+        return await super()._execute(self._counted, fn, *args, **kwargs)  # pyright: ignore[reportUnknownMemberType]  # likewise
+
+    def _counted(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        finally:
+            self._on_thread.pop()
 
     def _run(self, function: Callable[[sqlite3.Cursor], Any]) -> "_Outcome":
         cursor = self._conn.cursor()
@@ -74,7 +105,7 @@ class _Outcome:
         self.lastrowid = cursor.lastrowid
 
 
-class OneTripCursor:
+class PromptCursor:
     """As much of an asynchronous DB-API cursor as SQLAlchemy uses. Only the two executes reach the database."""
 
     arraysize = 1
@@ -82,7 +113,7 @@ class OneTripCursor:
     rowcount = -1
     lastrowid: int | None = None
 
-    def __init__(self, connection: OneTripConnection) -> None:
+    def __init__(self, connection: PromptConnection) -> None:
         self._connection = connection
         self._rows: list[Any] = []
 
@@ -90,10 +121,10 @@ class OneTripCursor:
         return self
 
     async def execute(self, operation: str, parameters: Any = ()) -> None:
-        await self._run(lambda cursor: cursor.execute(operation, parameters))
+        await self._run(lambda cursor: cursor.execute(operation, parameters), may_wait=operation in _WAITING)
 
     async def executemany(self, operation: str, parameters: Iterable[Any]) -> None:
-        await self._run(lambda cursor: cursor.executemany(operation, parameters))
+        await self._run(lambda cursor: cursor.executemany(operation, parameters), may_wait=False)
 
     async def fetchall(self) -> Sequence[Any]:
         rows, self._rows = self._rows, []
@@ -102,14 +133,15 @@ class OneTripCursor:
     async def close(self) -> None:
         self._rows = []
 
-    async def _run(self, function: Callable[[sqlite3.Cursor], Any]) -> None:
-        outcome = await self._connection.run(function)
+    async def _run(self, function: Callable[[sqlite3.Cursor], Any], *, may_wait: bool) -> None:
+        outcome = await self._connection.run(function, may_wait=may_wait)
         self._rows, self.description = outcome.rows, outcome.description
         self.rowcount, self.lastrowid = outcome.rowcount, outcome.lastrowid
 
 
-def _connect(database: str, **options: Any) -> OneTripConnection:
-    return OneTripConnection(lambda: sqlite3.connect(database, **options))
+def _connect(database: str, **options: Any) -> PromptConnection:
+    # For a file SQLAlchemy's options allow other threads than the maker's: ours and the loop's never use it at once.
+    return PromptConnection(lambda: sqlite3.connect(database, **options))
 
 
 def _prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:

@@ -1,4 +1,4 @@
-"""One trip to the driver's thread a statement: what a cursor answers, counted trips, and what a cancelled statement leaves."""
+"""Statements that run where they stand: what a cursor answers, which trips to the thread are left, what a cancelled one leaves."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ from sqlalchemy import make_url, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.core.db.sqlite import SQLITE_BEGIN, OneTripConnection, open_sqlite
+from app.core.db.sqlite import BEGIN_WRITE, SQLITE_BEGIN, PromptConnection, open_sqlite
 
 pytestmark = pytest.mark.anyio
 
@@ -20,16 +20,16 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 async def connection(tmp_path: Path):
     engine = open_sqlite(make_url(f"sqlite+aiosqlite:///{tmp_path / 'trips.sqlite3'}"))
-    async with engine.execution_options(**{SQLITE_BEGIN: "BEGIN IMMEDIATE"}).connect() as connection:
+    async with engine.execution_options(**{SQLITE_BEGIN: BEGIN_WRITE}).connect() as connection:
         await connection.execute(text("CREATE TABLE fruit (id INTEGER PRIMARY KEY, name TEXT UNIQUE)"))
         await connection.commit()
         yield connection
     await engine.dispose()
 
 
-async def driver_of(connection: AsyncConnection) -> OneTripConnection:
+async def driver_of(connection: AsyncConnection) -> PromptConnection:
     driver = (await connection.get_raw_connection()).driver_connection
-    assert isinstance(driver, OneTripConnection)
+    assert isinstance(driver, PromptConnection)
     return driver
 
 
@@ -51,7 +51,9 @@ async def test_errors_are_the_drivers(connection: AsyncConnection) -> None:
     assert (await connection.execute(text("SELECT count(*) FROM fruit"))).scalar_one() == 1
 
 
-async def test_a_statement_is_one_trip(connection: AsyncConnection, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_what_may_wait_crosses_to_the_thread(
+    connection: AsyncConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trips: list[Callable[..., Any]] = []
     driver = await driver_of(connection)
     execute = driver._execute
@@ -64,7 +66,11 @@ async def test_a_statement_is_one_trip(connection: AsyncConnection, monkeypatch:
     await connection.execute(text("INSERT INTO fruit (name) VALUES ('apple'), ('pear') RETURNING id"))
     (await connection.execute(text("SELECT * FROM fruit"))).all()
     await connection.commit()
-    assert len(trips) == 4  # begin, insert, select, commit
+    assert len(trips) == 2  # begin and commit
+    await connection.execute(text("DELETE FROM fruit"))
+    await connection.rollback()
+    assert len(trips) == 3  # begin
+    assert (await connection.execute(text("SELECT count(*) FROM fruit"))).scalar_one() == 2
 
 
 async def test_a_statement_that_nobody_waits_for_any_more_is_rolled_back(connection: AsyncConnection) -> None:
