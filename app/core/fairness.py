@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, and_, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, case, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.db.tables.generation import Generation
@@ -48,14 +48,17 @@ class Tags:
 
 async def tags(session: AsyncSession, lane: Lane, flow: str, expected_s: float, weight: float) -> Tags:
     """Tags of the next row of a flow. Two of one flow must not ask at once: the submit holds its account's row."""
-    start = max(await _virtual_time(session, lane), await _last_finish(session, lane, flow))
+    of = {"pool": lane.pool, "priority": lane.priority, "network": lane.network, "flow": flow}
+    before: tuple[float | None, ...] = tuple((await session.execute(_BEFORE, of)).one())
+    served, head, last_finish = before
+    now = (served or 0.0) if head is None else min(served or 0.0, head)
+    start = max(now, last_finish or 0.0)
     return Tags(start, start + expected_s / weight)
 
 
 async def virtual_time(session: AsyncSession, pool: str, priority: int) -> float:
     """The highest start tag of all rows of the class that were ever claimed."""
-    served = select(func.max(Generation.virtual_start)).where(*_served(pool, priority))
-    return await session.scalar(served) or 0.0
+    return await session.scalar(_SERVED, {"pool": pool, "priority": priority}) or 0.0
 
 
 async def promote_aged(
@@ -117,28 +120,18 @@ def earlier_of(tag: ColumnElement[float] | Any, other: ColumnElement[float] | fl
     return case((tag <= other, tag), else_=other)
 
 
-def _served(pool: str, priority: int) -> tuple[ColumnElement[bool], ...]:
-    return (Generation.pool == pool, Generation.priority == priority, Generation.attempt > 0)
-
-
-async def _virtual_time(session: AsyncSession, lane: Lane) -> float:
-    """As seen by a newcomer: no later than the first row that waits for the same network."""
-    now = await virtual_time(session, lane.pool, lane.priority)
-    first = (
-        select(Generation.virtual_start)
-        .where(_QUEUED, Generation.pool == lane.pool, Generation.priority == lane.priority)
-        .where(Generation.network == lane.network)
-        .order_by(Generation.virtual_start)
-        .limit(1)
-    )
-    head = await session.scalar(first)
-    return now if head is None else min(now, head)
-
-
-async def _last_finish(session: AsyncSession, lane: Lane, flow: str) -> float:
-    """Rows that ended before anybody claimed them took no share."""
-    counts = or_(_QUEUED, Generation.attempt > 0)
-    query = select(func.max(Generation.virtual_finish)).where(
-        and_(Generation.flow == flow, Generation.pool == lane.pool, Generation.priority == lane.priority), counts
-    )
-    return await session.scalar(query) or 0.0
+_IN_LANE = and_(Generation.pool == bindparam("pool"), Generation.priority == bindparam("priority"))
+_SERVED = select(func.max(Generation.virtual_start)).where(_IN_LANE, Generation.attempt > 0)
+_HEAD = (
+    select(Generation.virtual_start)
+    .where(_IN_LANE, _QUEUED, Generation.network == bindparam("network"))
+    .order_by(Generation.virtual_start)
+    .limit(1)
+)
+"""A newcomer's time is no later than that of the first row that waits for the same network."""
+_LAST_FINISH = select(func.max(Generation.virtual_finish)).where(
+    _IN_LANE, Generation.flow == bindparam("flow"), or_(_QUEUED, Generation.attempt > 0)
+)
+"""Rows that ended before anybody claimed them took no share."""
+_BEFORE = select(_SERVED.scalar_subquery(), _HEAD.scalar_subquery(), _LAST_FINISH.scalar_subquery())
+"""What the next row of a flow comes after, in one statement."""
