@@ -10,6 +10,7 @@ from typing import Literal
 
 from models.flow.flux1 import Flux1Params
 from models.flow.flux2 import Flux2Params
+from models.unet.unet import AddedSizes, UnetParams
 
 
 class Guidance(StrEnum):
@@ -60,7 +61,7 @@ class TextPolicy:
         out_layers: states of the encoder that make up a token's features; empty for the last one.
     """
 
-    encoder: Literal["clip_t5", "qwen3", "mistral3"]
+    encoder: Literal["clip_t5", "qwen3", "mistral3", "clip", "clip_clip"]
     max_sequence_length: int
     out_layers: tuple[int, ...] = ()
 
@@ -98,6 +99,7 @@ class ModelSpec:
         name: under which requests name it.
         pipelines: classes in model_index.json of folders that hold it, the one that we write first.
         params: sizes of the transformer; None when its folder alone knows them.
+        unet: sizes of the UNet, in families that have one; None when its folder alone knows them.
         text: how prompts are read.
         guidance: what a guidance strength does.
         defaults: what generation.json of the folder may replace.
@@ -119,6 +121,7 @@ class ModelSpec:
     references: References = References()
     takes_true_cfg: bool = False
     image_prompter: str | None = None
+    unet: UnetParams | None = None
 
     @property
     def is_distilled(self) -> bool:
@@ -130,6 +133,8 @@ CLIP_T5_TEXT = TextPolicy("clip_t5", 512)
 SCHNELL_TEXT = TextPolicy("clip_t5", 256)
 KLEIN_TEXT = TextPolicy("qwen3", 512, (9, 18, 27))
 DEV_TEXT = TextPolicy("mistral3", 512, (10, 20, 30))
+SD15_TEXT = TextPolicy("clip", 77)
+SDXL_TEXT = TextPolicy("clip_clip", 77)
 
 FLUX1_DEV = Flux1Params()
 FLUX1_SCHNELL = Flux1Params(guidance_embed=False)
@@ -140,6 +145,25 @@ KLEIN_4B = Flux2Params(
 )
 KLEIN_9B = Flux2Params(
     context_in_dim=12288, hidden_size=4096, num_heads=32, depth=8, depth_single_blocks=24, guidance_embed=False
+)
+SD15 = UnetParams()
+SD15_INPAINTING = replace(SD15, in_channels=9)
+SDXL = UnetParams(
+    block_channels=(320, 640, 1280),
+    depths=(0, 2, 10),
+    middle_depth=10,
+    heads=(5, 10, 20),
+    context_channels=2048,
+    added=AddedSizes(),
+)
+SDXL_INPAINTING = replace(SDXL, in_channels=9)
+SDXL_REFINER = UnetParams(
+    block_channels=(384, 768, 1536, 1536),
+    depths=(0, 4, 4, 0),
+    middle_depth=4,
+    heads=(6, 12, 24, 24),
+    context_channels=1280,
+    added=AddedSizes(num_numbers=5),
 )
 
 APACHE, FLUX1_NON_COMMERCIAL, NON_COMMERCIAL = (

@@ -21,11 +21,17 @@ from models.checkpoints.transformer_sizes import (
     flux1_sizes,
     flux2_sizes,
 )
+from models.checkpoints.unet_sizes import ASSUMED as UNET_ASSUMED
+from models.checkpoints.unet_sizes import COMPVIS as UNET_COMPVIS
+from models.checkpoints.unet_sizes import DIFFUSERS as UNET_DIFFUSERS
+from models.checkpoints.unet_sizes import Telltales as UnetTelltales
+from models.checkpoints.unet_sizes import unet_sizes
 from models.checkpoints.unserved import refuse_unserved
 from models.errors import MalformedFile, UnknownCheckpoint
 from models.flow.flux1 import Flux1Params
 from models.flow.flux2 import Flux2Params
 from models.specs import MODEL_SPECS
+from models.unet.unet import UnetParams
 
 
 class Kind(StrEnum):
@@ -33,6 +39,7 @@ class Kind(StrEnum):
 
     FLUX1 = "FLUX.1 transformer"
     FLUX2 = "FLUX.2 transformer"
+    UNET = "Stable Diffusion UNet"
     REDUX = "FLUX.1 Redux adapter"
     FLUX1_AUTOENCODER = "FLUX.1 autoencoder"
     FLUX2_AUTOENCODER = "FLUX.2 autoencoder"
@@ -49,7 +56,7 @@ class Naming(StrEnum):
     """Whose names the tensors bear."""
 
     NATIVE = "native"
-    """Black Forest Labs' and ours; CompVis' in autoencoders of Stable Diffusion."""
+    """Black Forest Labs', which are ours; CompVis' in Stable Diffusion."""
     DIFFUSERS = "diffusers"
     TRANSFORMERS = "transformers"
     ADAPTER = "adapter"
@@ -65,6 +72,7 @@ class Detected:
         naming: whose names it uses.
         prefix: what stands before each of them.
         params: sizes of a transformer; None for other kinds.
+        unet: sizes of a UNet; None for other kinds.
         sizes: what was read off the shapes of other kinds.
         candidates: published networks with exactly these shapes; the file does not say which of them it is.
         assumed: what the shapes do not tell and was taken from a rule, in words.
@@ -75,6 +83,7 @@ class Detected:
     naming: Naming
     prefix: str = ""
     params: Flux1Params | Flux2Params | None = None
+    unet: UnetParams | None = None
     sizes: Mapping[str, int] = field(default_factory=dict[str, int])
     candidates: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
@@ -152,6 +161,25 @@ def _transformer(kind: Kind, naming: Naming, names: Telltales, prefix: str = "")
             params=params,
             candidates=tuple(spec.name for spec in MODEL_SPECS if spec.params == params),
             assumed=(f"axes_dim {params.axes_dim} and theta {params.theta}, as in the family's published networks",),
+            beside=part.beside(),
+        )
+
+    return recognise
+
+
+def _unet(naming: Naming, names: UnetTelltales, prefix: str = "") -> Recognise:
+    def recognise(held: Shapes) -> Detected | None:
+        part = held.under(prefix)
+        if not names.fit(part):
+            return None
+        params = unet_sizes(part, names)
+        return Detected(
+            Kind.UNET,
+            naming,
+            prefix,
+            unet=params,
+            candidates=tuple(spec.name for spec in MODEL_SPECS if spec.unet == params),
+            assumed=UNET_ASSUMED,
             beside=part.beside(),
         )
 
@@ -240,6 +268,8 @@ RECOGNISERS: tuple[Recognise, ...] = (
     *(_transformer(Kind.FLUX2, Naming.NATIVE, FLUX2_NATIVE, prefix) for prefix in PREFIXES),
     _transformer(Kind.FLUX1, Naming.DIFFUSERS, FLUX1_DIFFUSERS),
     _transformer(Kind.FLUX2, Naming.DIFFUSERS, FLUX2_DIFFUSERS),
+    *(_unet(Naming.NATIVE, UNET_COMPVIS, prefix) for prefix in PREFIXES),
+    _unet(Naming.DIFFUSERS, UNET_DIFFUSERS),
     _redux,
     _autoencoder,
     _siglip,

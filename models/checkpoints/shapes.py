@@ -38,6 +38,10 @@ class Shapes:
         """The tensors whose names begin with a further prefix."""
         return Shapes(self.where, self._all, self.prefix + prefix)
 
+    def rank(self, name: str) -> int:
+        """How many dimensions a tensor has; 0 for one that is not there."""
+        return len(self._held.get(name, ()))
+
     def of(self, name: str, rank: int) -> Shape:
         """Shape of a tensor.
 

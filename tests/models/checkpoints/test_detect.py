@@ -187,26 +187,9 @@ def test_adapters_are_known_even_beside_tensors_of_a_network(name: str) -> None:
     assert detect(held, "file").kind is Kind.LORA
 
 
-UNET = f"{PREFIX}input_blocks.0.0.weight"
-CROSS = f"{PREFIX}input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
-
-
 @pytest.mark.parametrize(
     ("shapes", "message"),
     [
-        ({UNET: (320, 4, 3, 3), CROSS: (320, 768)}, "a UNet of Stable Diffusion 1; not served yet"),
-        ({UNET: (320, 4, 3, 3), CROSS: (320, 1024)}, "a UNet of Stable Diffusion 2; not served yet"),
-        ({UNET: (320, 9, 3, 3), CROSS: (320, 2048)}, "a UNet of SDXL, for inpainting; not served yet"),
-        ({UNET: (384, 4, 3, 3), CROSS: (768, 1280)}, "SDXL's refiner"),
-        ({UNET: (320, 4, 3, 3)}, "an unknown family"),
-        (
-            {
-                "down_blocks.0.resnets.0.time_emb_proj.weight": (320, 1280),
-                "conv_in.weight": (320, 8, 3, 3),
-                "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight": (320, 768),
-            },
-            "a UNet of Stable Diffusion 1, for instructions",
-        ),
         ({"double_blocks.0.img_attn.qkv.weight_scale": ()}, "quantised"),
         ({"scaled_fp8": (2,)}, "quantised"),
         ({"controlnet_x_embedder.weight": (64, 64)}, "a ControlNet"),
