@@ -14,7 +14,7 @@ of the lower class gains no more than one account's share.
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from sqlalchemy import ColumnElement, Row, and_, bindparam, case, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -49,8 +49,8 @@ class Tags:
 async def tags(session: AsyncSession, lane: Lane, flow: str, expected_s: float, weight: float) -> Tags:
     """Tags of the next row of a flow. Two of one flow must not ask at once: the submit holds its account's row."""
     of = {"pool": lane.pool, "priority": lane.priority, "network": lane.network, "flow": flow}
-    before: tuple[float | None, ...] = tuple((await session.execute(_BEFORE, of)).one())
-    served, head, last_finish = before
+    before = (await session.execute(_BEFORE, of)).one()
+    served, head, last_finish = cast("tuple[float | None, float | None, float | None]", before)
     now = (served or 0.0) if head is None else min(served or 0.0, head)
     start = max(now, last_finish or 0.0)
     return Tags(start, start + expected_s / weight)
