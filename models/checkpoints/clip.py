@@ -12,20 +12,32 @@ from models.checkpoints.transformers_config import read_network_config
 from models.text.clip import ClipTextEncoder
 
 STEM = "model"
-ARCHITECTURE = "CLIPTextModel"
+ARCHITECTURE, PROJECTED = "CLIPTextModel", "CLIPTextModelWithProjection"
 
 
-def load_clip(folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> ClipTextEncoder:
+def load_clip(
+    folder: Path,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    *,
+    projected: bool = False,
+) -> ClipTextEncoder:
     """Load a CLIPTextModel; its names may or may not begin with text_model, as older and newer transformers write them.
+
+    Args:
+        folder: its config.json and safetensors.
+        device: where the network shall live.
+        dtype: in which it shall run.
+        projected: whether it is a CLIPTextModelWithProjection.
 
     Raises:
         CheckpointError: a file is missing, malformed, or does not fit.
     """
-    config = read_network_config(folder, CLIPTextConfig, ARCHITECTURE)
+    config = read_network_config(folder, CLIPTextConfig, PROJECTED if projected else ARCHITECTURE)
     files = TensorFiles.of_component(folder, STEM)
     prefix = prefix_in(files.names(), CLIP_PREFIXES, CLIP_MARK)
     encoder = load_network(
-        lambda: ClipTextEncoder(config),
+        lambda: ClipTextEncoder(config, projected=projected),
         files,
         clip_text(prefix),
         device=torch.device(device),

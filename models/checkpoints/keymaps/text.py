@@ -39,16 +39,19 @@ QWEN3: Table = causal("model.", "self_attn.q_norm", "self_attn.k_norm")
 
 
 def clip_text(prefix: str) -> Table:
-    """CLIP's text encoder."""
+    """CLIP's text encoder, with or without its projection."""
     attention = tuple(f"self_attn.{name}_proj" for name in ("q", "k", "v", "out"))
     layers = (*attention, "layer_norm1", "layer_norm2", "mlp.fc1", "mlp.fc2")
     embeddings = ("embeddings.token_embedding.weight", "embeddings.position_embedding.weight")
-    return prefixed(
-        "model.",
-        prefix,
-        *embeddings,
-        *(f"encoder.layers.{{i}}.{name}.{{w}}" for name in layers),
-        "final_layer_norm.{w}",
+    return (
+        *prefixed(
+            "model.",
+            prefix,
+            *embeddings,
+            *(f"encoder.layers.{{i}}.{name}.{{w}}" for name in layers),
+            "final_layer_norm.{w}",
+        ),
+        Same("text_projection.weight", "text_projection.weight"),
     )
 
 

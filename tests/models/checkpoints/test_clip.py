@@ -8,10 +8,10 @@ from typing import cast
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import CLIPTextConfig, CLIPTextModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from models.checkpoints.clip import load_clip
-from models.errors import MalformedConfig, MissingKeys, UnknownKeys
+from models.errors import MalformedConfig, MissingKeys, UnknownKeys, UnsupportedInput
 from models.text.clip import ClipTextEncoder
 from models.text.tokenizers import ClipTokenizer
 from tests.fixtures.tiny_models import tiny_flux1_pipeline
@@ -111,3 +111,27 @@ def test_what_does_not_fit_is_refused(network_folder: Path) -> None:
     config.write_text(config.read_text().replace("CLIPTextModel", "CLIPVisionModel"))
     with pytest.raises(MalformedConfig, match="names no CLIPTextModel"):
         load_clip(network_folder)
+
+
+@pytest.mark.parametrize("skip", [0, 1])
+@torch.no_grad()
+def test_token_states_and_projection_are_those_of_transformers(folder: Path, tmp_path: Path, skip: int) -> None:
+    torch.manual_seed(0)
+    config = CLIPTextConfig.from_pretrained(folder / "text_encoder", projection_dim=24, hidden_act="gelu")
+    network = cast(Oracle, CLIPTextModelWithProjection)(config).eval()
+    network.save_pretrained(tmp_path)
+    tokens = ClipTokenizer(folder / "tokenizer")(PROMPTS, 77)
+    expected = network(tokens.ids_BL, output_hidden_states=True)
+    ours = load_clip(tmp_path, projected=True)
+    found = ours.features(tokens, skip, normed=False)
+    assert (ours.num_features, ours.num_pooled) == (TEXT_SIZE, 24)
+    torch.testing.assert_close(found.tokens_BLC, expected.hidden_states[-(skip + 1)], atol=1e-6, rtol=0)
+    torch.testing.assert_close(found.pooled_BC, expected.text_embeds, atol=1e-6, rtol=0)
+    normed = ours.features(tokens, 0, normed=True)
+    torch.testing.assert_close(normed.tokens_BLC, expected.last_hidden_state, atol=1e-6, rtol=0)
+
+
+def test_a_clip_without_any_layer_is_refused(folder: Path) -> None:
+    tokens = ClipTokenizer(folder / "tokenizer")(PROMPTS, 77)
+    with pytest.raises(UnsupportedInput, match="clip_skip: 2 of 2 layers"):
+        load_clip(folder / "text_encoder").features(tokens, 2, normed=True)
