@@ -23,7 +23,7 @@ def first_order(schedule: Schedule, eta: float = 0.0) -> Iterator[Evaluation]:
     """
     for index, (here, there) in enumerate(schedule.steps):
         drawn = eta * fresh_noise(here, there)
-        yield Evaluation(here, index, renoised(LATENTS, DENOISED, here, there, drawn), draws=eta > 0)
+        yield Evaluation(here, index, renoised(LATENTS, DENOISED, here, there, drawn))
 
 
 def fresh_noise(here: Point, there: Point) -> float:
@@ -35,5 +35,9 @@ def fresh_noise(here: Point, there: Point) -> float:
 def renoised(latents: Mix, denoised: Mix, here: Point, there: Point, drawn: float) -> Mix:
     """The latents at `there`, of which noise of standard deviation `drawn` is new and the rest the one that the network sees."""
     kept = max(0.0, there.sigma**2 - drawn**2) ** 0.5
-    seen = (latents - here.alpha * denoised) / here.sigma
-    return there.alpha * denoised + kept * seen + drawn * NOISE
+    return there.alpha * denoised + kept * noise_seen(latents, denoised, here) + drawn * NOISE
+
+
+def noise_seen(latents: Mix, denoised: Mix, at: Point) -> Mix:
+    """The noise in the latents, by the picture that the network predicts."""
+    return (latents - at.alpha * denoised) / at.sigma

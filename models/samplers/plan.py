@@ -24,6 +24,11 @@ class Mix:
 
     weights: tuple[float, ...]
 
+    @property
+    def noise(self) -> float:
+        """Weight of the noise."""
+        return self.weights[2] if len(self.weights) > 2 else 0.0
+
     def __add__(self, other: "Mix") -> "Mix":
         return Mix(tuple(a + b for a, b in zip_longest(self.weights, other.weights, fillvalue=0.0)))
 
@@ -48,6 +53,14 @@ def carried(index: int) -> Mix:
     return Mix((0.0,) * (3 + index) + (1.0,))
 
 
+def weighted(weights: Sequence[float], mixes: Sequence[Mix]) -> Mix:
+    """The sum of mixes by weights, of which there are as many."""
+    total = Mix(())
+    for weight, mix in zip(weights, mixes, strict=True):
+        total = total + weight * mix
+    return total
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """One look of the network at a row, and what follows from it.
@@ -57,14 +70,17 @@ class Evaluation:
         step: index of the step that this belongs to; steps are what requests count.
         latents: the next latents.
         carries: what the next evaluation finds as carried(0), carried(1), ...
-        draws: whether noise is drawn, which may be in step with Diffusers alone and go unused.
     """
 
     at: Point
     step: int
     latents: Mix
     carries: tuple[Mix, ...] = ()
-    draws: bool = False
+
+    @property
+    def draws(self) -> bool:
+        """Whether noise is drawn."""
+        return any(mix.noise for mix in (self.latents, *self.carries))
 
 
 Plan = tuple[Evaluation, ...]

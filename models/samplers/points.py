@@ -35,6 +35,11 @@ class Point:
         return self.sigma / self.scale if self.scale else math.inf
 
     @property
+    def noise_to_picture(self) -> float:
+        """sigma / alpha, also for flow matching; infinite where there is no picture."""
+        return self.sigma / self.alpha if self.alpha else math.inf
+
+    @property
     def log_snr(self) -> float:
         """lambda = ln(alpha / sigma) (Lu et al. 2022, arXiv:2206.00927); infinite at either end."""
         if not self.alpha:

@@ -30,7 +30,7 @@ def test_a_step_is_the_weighted_sum_that_it_says() -> None:
 
 
 def test_a_step_run_again_draws_the_same_noise() -> None:
-    drawing = Evaluation(AT, 0, latents=NOISE, draws=True)
+    drawing = Evaluation(AT, 0, latents=NOISE)
     state = begin(torch.zeros(4), generator(5))
     once = advance(drawing, state, torch.zeros(4))
     again = advance(drawing, state, torch.zeros(4))
@@ -43,7 +43,7 @@ def test_a_step_run_again_draws_the_same_noise() -> None:
 def test_reading_a_generator_does_not_advance_it() -> None:
     ours, untouched = generator(3), generator(3)
     state = begin(torch.zeros(4), ours)
-    advance(Evaluation(AT, 0, latents=NOISE, draws=True), state, torch.zeros(4))
+    advance(Evaluation(AT, 0, latents=NOISE), state, torch.zeros(4))
     assert torch.equal(torch.randn(4, generator=ours), torch.randn(4, generator=untouched))
 
 

@@ -1,0 +1,61 @@
+"""Linear multistep methods (Adams and Bashforth): a step follows the polynomial through the last slopes. One evaluation a step."""
+
+from collections.abc import Iterator, Sequence
+
+from numpy.polynomial import Polynomial
+
+from models.samplers.first_order import noise_seen
+from models.samplers.lines import slope
+from models.samplers.plan import DENOISED, LATENTS, Evaluation, Mix, carried, weighted
+from models.samplers.points import Point
+from models.samplers.schedule import Schedule
+
+LMS_ORDER = 4
+PLMS_WEIGHTS = ((1.0,), (1.5, -0.5), (23 / 12, -16 / 12, 5 / 12), (55 / 24, -59 / 24, 37 / 24, -9 / 24))
+"""For slopes at even distances, newest first (Liu et al. 2022, arXiv:2202.09778, eq. 12)."""
+
+
+def lms(schedule: Schedule) -> Iterator[Evaluation]:
+    """Of order 4 in the straight-line coordinates of Karras et al. (k-diffusion's sample_lms)."""
+    for index, (here, there) in enumerate(schedule.steps):
+        num_old = min(index, LMS_ORDER - 1)
+        slopes = [slope(LATENTS, DENOISED, here), *map(carried, range(num_old))]
+        ratios = [schedule.points[index - back].ratio for back in range(num_old + 1)]
+        weights = [_integral(basis(ratios, k), here.ratio, there.ratio) for k in range(num_old + 1)]
+        latents = there.scale * (LATENTS / here.scale + weighted(weights, slopes))
+        yield Evaluation(here, index, latents, carries=tuple(slopes[: LMS_ORDER - 1]))
+
+
+def plms(schedule: Schedule) -> Iterator[Evaluation]:
+    """Pseudo linear multistep (Liu et al. 2022, arXiv:2202.09778): the last predicted noises, averaged, in DDIM's step.
+
+    Steps have to be even. The first takes two evaluations: it is done again with the average of the noises at both of its ends.
+    """
+    seen = noise_seen(LATENTS, DENOISED, schedule.points[0])
+    for index, (here, there) in enumerate(schedule.steps):
+        noises = [noise_seen(LATENTS, DENOISED, here), *map(carried, range(min(index, 3)))]
+        if index == 0 and schedule.num_steps > 1:
+            yield Evaluation(here, 0, ddim_step(LATENTS, seen, here, there), carries=(seen, LATENTS))
+            average = (noise_seen(LATENTS, DENOISED, there) + carried(0)) / 2
+            yield Evaluation(there, 0, ddim_step(carried(1), average, here, there), carries=(carried(0),))
+            continue
+        mean = weighted(PLMS_WEIGHTS[len(noises) - 1], noises)
+        yield Evaluation(here, index, ddim_step(LATENTS, mean, here, there), carries=tuple(noises[:3]))
+
+
+def ddim_step(latents: Mix, noise: Mix, here: Point, there: Point) -> Mix:
+    """DDIM's step with this noise (Song et al. 2020, arXiv:2010.02502, eq. 12); `here` holds some picture."""
+    return there.alpha * ((latents - here.sigma * noise) / here.alpha) + there.sigma * noise
+
+
+def basis(places: Sequence[float], which: int) -> Polynomial:
+    """Lagrange's polynomial that is 1 at places[which] and 0 at the others."""
+    product = Polynomial([1.0])
+    for place in (*places[:which], *places[which + 1 :]):
+        product = product * Polynomial([-place, 1.0]) / (places[which] - place)
+    return product
+
+
+def _integral(polynomial: Polynomial, begin: float, end: float) -> float:
+    primitive = polynomial.integ()
+    return float(primitive(end) - primitive(begin))

@@ -1,0 +1,110 @@
+"""Trajectories: how latents lie between noise and picture in each kind of network, and at which times a run passes.
+
+Along either trajectory the latents move on straight lines, so that Euler's step is the same: flow matching's own, and for diffusion those of
+Karras et al. 2022 (arXiv:2206.00364, eq. 4), picture + sigma * noise, whose time is sigma itself.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from models.samplers.grids import Ratios
+from models.samplers.noise_schedule import NoiseSchedule
+from models.samplers.prediction import Prediction
+from models.samplers.schedules import FlowSchedule, first_step, flow_times, noised
+
+
+class Trajectory(Protocol):
+    """The way from noise to picture."""
+
+    def times(self, num_tokens: int, num_steps: int) -> Tensor:
+        """The times of a whole run, float32 on the CPU, falling to 0.
+
+        Args:
+            num_tokens: tokens of the picture.
+            num_steps: at least 1.
+        """
+        ...
+
+    def first_step(self, num_steps: int, strength: float) -> int:
+        """The step at which a picture that is given enters a run of num_steps."""
+        ...
+
+    def begun(self, noise: Tensor, time: float) -> Tensor:
+        """The latents of a run from nothing, which begins at `time`, given standard normal noise."""
+        ...
+
+    def noised(self, clean: Tensor, noise: Tensor, time: float) -> Tensor:
+        """A picture's latents as they stand at a time, in their dtype."""
+        ...
+
+
+@dataclass(frozen=True)
+class FlowTrajectory:
+    """Flow matching: noise at time 1, the picture at time 0."""
+
+    schedule: FlowSchedule
+
+    def times(self, num_tokens: int, num_steps: int) -> Tensor:
+        return flow_times(self.schedule, num_tokens, num_steps)
+
+    def first_step(self, num_steps: int, strength: float) -> int:
+        return first_step(num_steps, strength)
+
+    def begun(self, noise: Tensor, time: float) -> Tensor:
+        return noise
+
+    def noised(self, clean: Tensor, noise: Tensor, time: float) -> Tensor:
+        return noised(clean, noise, time)
+
+
+@dataclass(frozen=True)
+class DiffusionTrajectory:
+    """Diffusion: time is the ratio of noise to picture.
+
+    Attributes:
+        training: the noise that the network was trained on.
+        grid: how steps are laid over it.
+        prediction: what the network predicts.
+    """
+
+    training: NoiseSchedule
+    grid: Ratios
+    prediction: Prediction
+
+    def times(self, num_tokens: int, num_steps: int) -> Tensor:
+        schedule = self.grid(self.training, num_steps)
+        ratios = [*(point.ratio for point in schedule.points), schedule.ends[-1].ratio]
+        return torch.tensor(ratios, dtype=torch.float32)
+
+    def first_step(self, num_steps: int, strength: float) -> int:
+        """As Diffusers counts: what is run is cut to a whole number of steps, not what is left out."""
+        first_step(num_steps, strength)
+        return num_steps - max(min(int(num_steps * strength), num_steps), 1)
+
+    def begun(self, noise: Tensor, time: float) -> Tensor:
+        return noise * ((time * time + 1.0) ** 0.5 if self.grid.has_unit_noise else time)
+
+    def noised(self, clean: Tensor, noise: Tensor, time: float) -> Tensor:
+        return clean + noise * time
+
+    def told(self, times: Tensor) -> Tensor:
+        """Training steps, as networks are told them, of some times above 0: float32."""
+        return torch.tensor([self.training.time_of(float(time)) for time in times], dtype=torch.float32)
+
+    def seen(self, latents: Tensor, time: float) -> Tensor:
+        """Latents at a time as the network sees them, with unit variance."""
+        return latents / (time * time + 1.0) ** 0.5
+
+    def velocity(self, latents: Tensor, output: Tensor, time: float) -> Tensor:
+        """The derivative of the latents by time, given what the network predicts for them, both of the same shape."""
+        variance = time * time + 1.0
+        match self.prediction:
+            case Prediction.V:
+                return latents * (time / variance) + output / variance**0.5
+            case Prediction.SAMPLE:
+                return (latents - output) / time
+            case _:
+                return output
