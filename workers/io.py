@@ -16,7 +16,7 @@ from app.core.events.base import Cancel, Progress, Ring
 from app.core.logging import bind
 from app.core.registry import RegistrationRecord, WorkerRecord
 from workers.claiming import Claiming
-from workers.engine.events import Began, Expired, Failed, Finished, Stepped
+from workers.engine.events import Began, Expired, Failed, Finished, Previewed, PreviewFailed, Stepped
 from workers.engine.row import RowKey
 from workers.errors import DeadlineExceeded, JobError, is_device_lost
 from workers.finisher import Finisher
@@ -37,6 +37,7 @@ from workers.messages import (
     Reply,
     Stop,
 )
+from workers.previews import Previews
 from workers.progress import ProgressThrottle
 from workers.request import request_of
 from workers.retrying import AWAY, persist
@@ -59,6 +60,7 @@ class WorkerIO:
         self._claiming = Claiming(links, engine, self._held, rhythm.window, self._admit)
         self._leases = Leases(links.port, worker.id, engine, self._held, rhythm, clock)
         self._finisher = Finisher(links.port, links.store, links.events, self._held, clock)
+        self._previews = Previews(links.events)
         self._throttle = ProgressThrottle(PROGRESS_INTERVAL_S)
         self._ending = asyncio.Event()
         self._grace_s = rhythm.drain_s
@@ -183,6 +185,10 @@ class WorkerIO:
         while True:
             reply = await replies.get()
             match reply:
+                case Previewed(key) | PreviewFailed(key):
+                    row = self._held.get(key)
+                    if row is not None:
+                        self._hear_of_preview(row, reply)
                 case Began(key) | Stepped(key) | Finished(key) | Failed(key) | Expired(key) | Removed(key):
                     row = self._held.get(key)
                     if row is not None:
@@ -217,6 +223,13 @@ class WorkerIO:
             case Removed():
                 if row.is_cancelled:
                     self._settle(row, self._finisher.cancel(row))
+
+    def _hear_of_preview(self, row: HeldRow, reply: Previewed | PreviewFailed) -> None:
+        match reply:
+            case Previewed():
+                self._start_for(row, self._previews.send(reply, row.claim.spec.width, row.claim.spec.height))
+            case PreviewFailed(key, error):
+                log.warning("no previews", generation_id=key[0], exc_info=error)
 
     def _settle(self, row: HeldRow, work: Coroutine[Any, Any, None]) -> None:
         """The row has left the engine: there is room for another while this one is settled."""

@@ -25,6 +25,7 @@ def request_of(claim: Claim, clock: Clock, inputs: PictureInputs = NO_PICTURES) 
         deadline_at_s=monotonic_s(claim.deadline_at),
         expected_s=claim.expected_s,
         is_deterministic=claim.spec.deterministic,
+        previews=claim.spec.previews,
         is_suspect=claim.is_suspect,
     )
 

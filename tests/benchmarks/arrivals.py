@@ -158,6 +158,9 @@ class SimulatedNetwork:
         self._clock.move(self._pack_s(Pack(tuple(sorted(self._pixels[id(row.latents_LC)] for row in rows)))))
         return [row.latents_LC for row in rows]
 
+    def preview(self, row: Denoising, width: int, height: int) -> NDArray[np.uint8]:
+        raise AssertionError("nobody asked for previews")
+
     def decode(self, latents_LC: Tensor, width: int, height: int) -> NDArray[np.uint8]:
         self._clock.move(self._seconds.ends[width])
         return np.zeros((1, 1, 3), np.uint8)
@@ -188,6 +191,9 @@ class MeasuredNetwork:
         pack = Pack(tuple(sorted(self._pixels[row.latents_LC.shape[0]] for row in rows)))
         self._steps.setdefault(pack, []).append(time.perf_counter() - begin_s)
         return latents
+
+    def preview(self, row: Denoising, width: int, height: int) -> NDArray[np.uint8]:
+        raise AssertionError("nobody asked for previews")
 
     def decode(self, latents_LC: Tensor, width: int, height: int) -> NDArray[np.uint8]:
         begin_s = time.perf_counter()

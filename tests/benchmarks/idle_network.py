@@ -49,6 +49,9 @@ class IdleNetwork:
         began_s = time.monotonic()
         return [self._moved(row, began_s) for row in rows]
 
+    def preview(self, row: Denoising, width: int, height: int) -> NDArray[np.uint8]:
+        raise AssertionError("nobody asked for previews")
+
     def decode(self, latents_LC: Tensor, width: int, height: int) -> NDArray[np.uint8]:
         pixels = np.zeros(height * width * 3, np.uint8)
         told = np.frombuffer(latents_LC.numpy().tobytes(), np.uint8)

@@ -14,7 +14,7 @@ from app.core import claims, ledger
 from app.core.claims import Delivered
 from app.core.db.engine import Database
 from app.core.db.tables.account import Account
-from app.core.events.base import Cancel, Done, Progress
+from app.core.events.base import Cancel, Done, Preview, Progress
 from app.core.ids import result_key
 from app.core.work.sql import SqlWorkPort
 from tests.fixtures.accounts import CREDITS_MICRO, EPOCH, NETWORK, POOL, PRICE_MICRO, MakeAccount, Submit
@@ -66,6 +66,22 @@ async def test_a_claimed_row_is_drawn_stored_settled_and_told(
         assert image.size == (128, 128)
     assert bench.events.published[-2:] == [Progress(generation_id, 16, 16), Done(generation_id, row.task_id, "ready")]
     assert await balance(database, account) == (CREDITS_MICRO - PRICE_MICRO, 0)
+
+
+@sqlite_only
+async def test_a_row_that_is_watched_is_shown_on_the_way(
+    database: Database, make_account: MakeAccount, submit: Submit
+) -> None:
+    (generation_id,) = await submit(await make_account())
+    bench = Bench(database)
+    await bench.change_spec(generation_id, previews=True)
+    bench.gate.allow(1)
+    async with running(bench):
+        await bench.until(lambda: any(isinstance(event, Preview) for event in bench.events.published))
+    (shown,) = [event for event in bench.events.published if isinstance(event, Preview)]
+    assert (shown.generation_id, shown.step, shown.num_steps) == (generation_id, 1, 16)
+    with Image.open(BytesIO(shown.jpeg)) as image:
+        assert (image.format, image.size) == ("JPEG", (128, 128))
 
 
 @sqlite_only

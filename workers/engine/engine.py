@@ -6,6 +6,7 @@ Who runs next is the scheduler's decision, what a step costs is for Costs to kno
 import gc
 import time
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 
 import torch
 
@@ -13,7 +14,7 @@ from models.errors import ModelError
 from models.pipeline.components import TextFeatures
 from workers.engine.conditioning import PromptCache, PromptKey
 from workers.engine.costs import Costs
-from workers.engine.events import Began, EngineEvent, Expired, Failed, Finished, Stepped
+from workers.engine.events import Began, EngineEvent, Expired, Failed, Finished, Previewed, PreviewFailed, Stepped
 from workers.engine.network import Network
 from workers.engine.row import Denoising, Request, Row, RowKey, Shape
 from workers.engine.scheduler import Candidate, Opening, Scheduler
@@ -31,6 +32,9 @@ ROW_ERRORS = (
     ValueError,
 )
 """What running one row can raise, torch's out-of-memory and device errors (RuntimeError) included. Such a row fails alone."""
+
+PREVIEW_INTERVAL_S = 0.5
+"""Seconds between two previews of a row."""
 
 
 class UnknownNetwork(LookupError):
@@ -101,6 +105,8 @@ class Engine:
             self._emit(Stepped(row.request.key, row.num_steps - row.steps_left, row.num_steps))
             if row.steps_left == 0:
                 self._finish(row)
+            elif row.request.previews:
+                self._show(row, now_s)
 
     def _expire(self, now_s: float) -> None:
         for key in [key for key, row in self._rows.items() if row.request.deadline_at_s <= now_s]:
@@ -138,7 +144,8 @@ class Engine:
         except ROW_ERRORS as error:
             return self._split(rows, error)
         self.costs.observe([row.shape for row in rows], self._timer() - started_s)
-        for denoising, latents_LC in zip(denoisings, latents, strict=True):
+        for row, denoising, latents_LC in zip(rows, denoisings, latents, strict=True):
+            denoising.before_LC = denoising.latents_LC if row.request.previews else None
             denoising.latents_LC = latents_LC
             denoising.step += 1
         return list(rows)
@@ -153,6 +160,21 @@ class Engine:
             _free()
         half = len(rows) // 2
         return self._denoise(rows[:half]) + self._denoise(rows[half:])
+
+    def _show(self, row: Row, now_s: float) -> None:
+        """Show what a row looks like, if it did not do so just now."""
+        assert row.denoising is not None
+        if now_s - row.shown_at_s < PREVIEW_INTERVAL_S:
+            return
+        request, asked = row.request, row.request.draw
+        try:
+            image_HWC = self._networks[request.network].preview(row.denoising, asked.width, asked.height)
+        except ROW_ERRORS as error:
+            row.shown_at_s = inf
+            self._emit(PreviewFailed(request.key, error))
+            return
+        row.shown_at_s = now_s
+        self._emit(Previewed(request.key, row.denoising.step, row.num_steps, image_HWC))
 
     def _finish(self, row: Row) -> None:
         assert row.denoising is not None

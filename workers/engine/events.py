@@ -25,6 +25,24 @@ class Stepped:
 
 
 @dataclass(frozen=True, slots=True)
+class Previewed:
+    """What the row looks like after `step` of `num_steps` denoise steps: a few pixels for each of its latents."""
+
+    key: RowKey
+    step: int
+    num_steps: int
+    image_HWC: NDArray[uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewFailed:
+    """The row cannot show what it looks like, and does not try again; it goes on."""
+
+    key: RowKey
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The row is done and has left the engine."""
 
@@ -47,4 +65,4 @@ class Expired:
     key: RowKey
 
 
-EngineEvent = Began | Stepped | Finished | Failed | Expired
+EngineEvent = Began | Stepped | Previewed | PreviewFailed | Finished | Failed | Expired

@@ -4,6 +4,7 @@ A network is immutable: every call returns new tensors and changes none that it 
 """
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import NamedTuple, Protocol
 
 import torch
@@ -11,12 +12,14 @@ from numpy import uint8
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.latents import latent_grid
 from models.pipeline.components import Components, TextFeatures
 from models.pipeline.conditions import Start, num_reference_tokens, num_run_steps, start
 from models.pipeline.denoising import StepInput, advance
 from models.pipeline.drawing import decode, encode_request
 from models.pipeline.image_prompts import ImagePrompter
 from models.pipeline.request import DrawRequest, check_request, guidance_plan
+from models.vae.preview import Projection, fitted, outlook
 from workers.engine.row import Denoising
 
 Encode = Callable[[str, int], TextFeatures]
@@ -59,6 +62,10 @@ class Network(Protocol):
         """Each row's latents after its next step; a row's result does not depend on its company."""
         ...
 
+    def preview(self, row: Denoising, width: int, height: int) -> NDArray[uint8]:
+        """What a row between two steps looks like, small, HWC, on the host; row.before_LC is there."""
+        ...
+
     def decode(self, latents_LC: Tensor, width: int, height: int) -> NDArray[uint8]:
         """RGB pixels, HWC, on the host."""
         ...
@@ -92,6 +99,22 @@ class PipelineNetwork:
         if self._components.device.type == "cuda":
             torch.cuda.synchronize(self._components.device)  # so that who times this call times the step
         return moved
+
+    def preview(self, row: Denoising, width: int, height: int) -> NDArray[uint8]:
+        assert row.before_LC is not None
+        times = row.conditions.times
+        clean_LC = outlook(row.before_LC, row.latents_LC, float(times[row.step - 1]), float(times[row.step]))
+        return (
+            self._projection.pixels(clean_LC, *latent_grid(width, height, self._components.pixels_per_position))
+            .cpu()
+            .numpy()
+        )
+
+    @cached_property
+    def _projection(self) -> Projection:
+        """Fitted when the first preview is wanted: one encoding of a few pictures."""
+        components = self._components
+        return fitted(lambda image_BCHW: components.encode_picture(image_BCHW, None), components.pixels_per_position)
 
     def decode(self, latents_LC: Tensor, width: int, height: int) -> NDArray[uint8]:
         return decode(self._components, latents_LC, width, height)

@@ -7,6 +7,7 @@ Shape suffixes: L = latent tokens, C = channels per token.
 """
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import NamedTuple
 
 from torch import Tensor
@@ -50,6 +51,8 @@ class Request:
     """What the whole run was thought to take when it was submitted; used until steps of its shape have been measured."""
     is_deterministic: bool = False
     """Run alone in every step, so that no neighbour can change a bit."""
+    previews: bool = False
+    """Show what it looks like on the way."""
     is_suspect: bool = False
     """An earlier attempt was lost or failed: run from the first step to the last while no other row has begun, so that what it may
     do to the process it does to itself alone."""
@@ -62,6 +65,8 @@ class Denoising:
     latents_LC: Tensor
     conditions: Conditions
     step: int = 0
+    before_LC: Tensor | None = None
+    """Latents before the last step, kept only of rows that show what they look like."""
 
 
 @dataclass(slots=True, eq=False)
@@ -74,6 +79,8 @@ class Row:
     """Denoise steps that it takes; fewer than were asked for when it starts from a picture."""
     denoising: Denoising | None = field(default=None)
     """None until the row's first step."""
+    shown_at_s: float = -inf
+    """When it showed last what it looks like."""
 
     @property
     def steps_left(self) -> int:

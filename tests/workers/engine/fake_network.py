@@ -23,7 +23,7 @@ MAX_LENGTH = 24
 class FakeNetwork:
     """Pulls the noise towards the mean of the prompt's characters. Prompts may order failures by word.
 
-    `fails-encoding`, `fails-step`, `fails-decoding` raise there; `hates-company` raises in a step with neighbours;
+    `fails-encoding`, `fails-step`, `fails-preview`, `fails-decoding` raise there; `hates-company` raises in a step with neighbours;
     `breaks-device` raises what CUDA raises once it is beyond help.
     """
 
@@ -64,6 +64,12 @@ class FakeNetwork:
         if len(rows) > 1 and "hates-company" in marks:
             raise RuntimeError("too many rows")
         return [row.latents_LC + self._dt(row) * self._velocity(row) for row in rows]
+
+    def preview(self, row: Denoising, width: int, height: int) -> NDArray[np.uint8]:
+        assert row.before_LC is not None
+        if self._mark(row) == "fails-preview":
+            raise RuntimeError("no preview")
+        return np.full((height // PIXELS_A_TOKEN, width // PIXELS_A_TOKEN, 3), row.step, np.uint8)
 
     def decode(self, latents_LC: Tensor, width: int, height: int) -> NDArray[np.uint8]:
         if not latents_LC.isfinite().all():

@@ -11,7 +11,7 @@ from models.errors import NonFiniteImage
 from tests.workers.engine.fake_network import FakeNetwork, request
 from workers.engine.conditioning import PromptCache
 from workers.engine.engine import Engine, UnknownNetwork
-from workers.engine.events import Began, EngineEvent, Expired, Failed, Finished, Stepped
+from workers.engine.events import Began, EngineEvent, Expired, Failed, Finished, Previewed, PreviewFailed, Stepped
 from workers.engine.row import Denoising, Request
 from workers.engine.scheduler import Scheduler
 
@@ -205,3 +205,23 @@ def test_a_set_that_does_not_fit_is_halved_until_it_does_and_not_put_together_ag
     assert sorted(bench.names(Finished)) == list("abcd")
     assert sizes.count(3) == 1
     assert max(sizes) == 3
+
+
+def test_a_row_that_is_watched_shows_itself_now_and_then_but_not_at_its_end() -> None:
+    bench = Bench()
+    bench.network.on_step = lambda: setattr(bench, "now_s", bench.now_s + 0.3)
+    bench.admit(request("watched", num_steps=6, previews=True), request("unwatched", seed=9, num_steps=6))
+    bench.run()
+    shown = [event for event in bench.events if isinstance(event, Previewed)]
+    assert {event.key[0] for event in shown} == {"watched"}
+    assert [(event.step, event.num_steps) for event in shown] == [(1, 6), (3, 6), (5, 6)]
+    assert [int(event.image_HWC[0, 0, 0]) for event in shown] == [1, 3, 5]
+    assert np.array_equal(bench.image("watched"), alone(request("watched", num_steps=6)))
+
+
+def test_a_row_that_cannot_be_shown_says_so_once_and_goes_on() -> None:
+    bench = Bench()
+    bench.admit(request("a", "fails-preview here", num_steps=5, previews=True))
+    bench.run()
+    assert bench.names(PreviewFailed) == ["a"]
+    assert bench.names(Finished) == ["a"]

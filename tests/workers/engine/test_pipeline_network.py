@@ -10,11 +10,12 @@ from models.errors import UnsupportedSize
 from models.pipeline.components import Components
 from models.pipeline.drawing import draw
 from models.pipeline.loading import load_components
+from models.vae.preview import SIDE
 from tests.fixtures.tiny_models import tiny_klein_folder
 from tests.workers.engine.fake_network import request as asked_for
 from workers.engine.conditioning import PromptCache
 from workers.engine.engine import Engine
-from workers.engine.events import EngineEvent, Failed, Finished
+from workers.engine.events import EngineEvent, Failed, Finished, Previewed
 from workers.engine.network import PipelineNetwork
 from workers.engine.row import Request
 from workers.engine.scheduler import Scheduler
@@ -95,3 +96,16 @@ def test_a_size_that_the_network_cannot_make_fails_alone(components: Components)
     (failed,) = [event for event in events if isinstance(event, Failed)]
     assert isinstance(failed.error, UnsupportedSize)
     assert list(images(events)) == ["plain"]
+
+
+def test_a_watched_row_shows_a_few_pixels_for_each_token_and_draws_the_same_picture(components: Components) -> None:
+    asked = replace(ASKED[2], previews=True)
+    events = run(components, asked)
+    (shown,) = [event.image_HWC for event in events if isinstance(event, Previewed)]
+    tokens_a_side = (
+        asked.draw.height // components.pixels_per_position,
+        asked.draw.width // components.pixels_per_position,
+    )
+    assert shown.shape == (*(SIDE * side for side in tokens_a_side), 3)
+    assert shown.std() > 0
+    assert np.array_equal(images(events)["wide"], rendered(components, asked))
