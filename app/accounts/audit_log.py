@@ -23,6 +23,7 @@ class Action(StrEnum):
     KEY_REVOKED = "key.revoked"
     CREDITS_ADDED = "credits.added"
     CREDITS_ADJUSTED = "credits.adjusted"
+    USAGE_REPORTED = "usage.reported"
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ ServiceError
 ├── InvalidRequest 422, IdempotencyMismatch 422, PayloadTooLarge 413
 ├── InsufficientCredits 402, SpendingLimitReached 402
 ├── TooManyActive 429, QuotaUsedUp 429, RateLimited 429
+├── NotServed 501
 └── Unavailable 503: ModelUnavailable, QueueFull
 
 How an error looks on the wire is its dialect's business (app.api). ConfigurationError stands beside the tree: it stops a
@@ -80,6 +81,13 @@ class Conflict(ServiceError):
 
     code = "conflict"
     status = HTTPStatus.CONFLICT
+
+
+class NotServed(ServiceError):
+    """A route of an API that this server speaks, for something that it does not do."""
+
+    code = "not_served"
+    status = HTTPStatus.NOT_IMPLEMENTED
 
 
 class InvalidRequest(ServiceError):

@@ -21,8 +21,9 @@ FILE = "catalog.json"
 NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 RESERVED = frozenset(
     (
-        "account", "accounts", "admin", "chat", "credits", "files", "generations", "images", "keys", "me", "models",
-        "predictions", "pricing", "results", "tasks", "usage",
+        "account", "accounts", "admin", "chat", "credits", "files", "finetune", "flux-pro-1.0-canny-finetuned",
+        "flux-pro-1.0-depth-finetuned", "flux-pro-1.0-fill-finetuned", "flux-pro-1.1-ultra-finetuned", "flux-pro-finetuned",
+        "generations", "images", "keys", "licenses", "me", "models", "predictions", "pricing", "results", "tasks", "usage",
     )
 )  # fmt: skip
 """First parts of the gateway's other routes under /v1, and of those that clients of others expect there."""

@@ -7,17 +7,16 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
-from app.api.bfl.schemas.fields import Inputs
 from app.auth.dependencies import CanGenerate
 from app.core.errors import InvalidRequest
 
 Body = TypeVar("Body", bound=BaseModel)
 
 
-def body_as(schema: type[Inputs]) -> Callable[[Request, CanGenerate], Awaitable[Inputs]]:
+def body_as(schema: type[Body]) -> Callable[[Request, CanGenerate], Awaitable[Body]]:
     """A dependency that gives the request's body as `schema`."""
 
-    async def parsed(request: Request, _caller: CanGenerate) -> Inputs:
+    async def parsed(request: Request, _caller: CanGenerate) -> Body:
         return await parse(schema, request)
 
     return parsed

@@ -7,6 +7,8 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse
 
 from app.api.bfl.answers import not_found, result_response
+from app.api.bfl.finetunes import add_finetunes
+from app.api.bfl.licences import report_usage
 from app.api.bfl.request_body import body_as
 from app.api.bfl.request_kept import kept_request
 from app.api.bfl.schemas.answers import AsyncResponse, CreditsResponse, ResultResponse
@@ -44,6 +46,8 @@ def router(catalog: Catalog) -> APIRouter:
         _add_model(routes, row)
     routes.add_api_route("/get_result", get_result, methods=["GET"], response_model=ResultResponse)
     routes.add_api_route("/credits", get_credits, methods=["GET"], response_model=CreditsResponse)
+    routes.add_api_route("/licenses/models/{model_slug}/usage", report_usage, methods=["POST"])
+    add_finetunes(routes)
     return routes
 
 
