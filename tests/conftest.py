@@ -4,6 +4,10 @@ import random
 import sys
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("the same each time", derandomize=True)
+settings.load_profile("the same each time")
 
 pytest_plugins = [
     "tests.fixtures.postgresql",

@@ -90,9 +90,10 @@ def clamped_ratio(width: float, height: float) -> float:
 
 
 def _fitted(size: Size, limits: SizeLimits) -> Size:
-    """A size made small enough, its shape kept as far as the shortest side and the multiples let it."""
+    """A size made large enough and small enough, its shape kept as far as the limits and the multiples let it."""
     width, height = size
-    scale = min(1.0, limits.max_side / max(size), math.sqrt(limits.max_pixels / (width * height)))
+    enough = max(1.0, _least(limits) / min(size))
+    scale = min(enough, limits.max_side / max(size), math.sqrt(limits.max_pixels / (width * height)))
     return _rounded((round(width * scale), round(height * scale)), limits)
 
 
