@@ -244,6 +244,9 @@ class WorkerSettings(Group):
     """Arithmetic of the networks; empty: what each network's generation.json says."""
     threads: int | None = Field(default=None, ge=1)
     """CPU threads of torch, at least 1; empty: torch's own choice, or this worker's share of the cores."""
+    weights_bytes: int | None = Field(default=None, ge=1)
+    """Bytes of the device for the weights of all networks, at least 1: what does not fit is loaded when it is needed, in the place of
+    what was not used for longest; empty: all are loaded at the start and stay."""
     drain_s: float = Field(default=30.0, ge=0)
     """Seconds that running generations get to finish after SIGTERM, at least 0; the rest is handed back."""
     id: str | None = None
