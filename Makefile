@@ -7,7 +7,7 @@ JOBS ?= 2
 # OpenMP threads that sleep while they wait: with other processes on the cores, spinning ones are ten times slower.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help install run test prove lint types bench fmt servers
+.PHONY: help install run test prove lint types bench fmt servers clients
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -26,7 +26,7 @@ run: install ## install if needed, then start the whole service on this machine
 test: install servers ## the CPU test suite, with its own PostgreSQL
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist loadfile -m "not prove" $(ARGS)
 
-prove: install servers ## the long lists: chaos, 500-example state machines; at most 30 minutes
+prove: install servers clients ## the long lists: chaos, 500-example state machines, others' clients; at most 30 minutes
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist loadfile -m prove --timeout 2400 $(ARGS)
 
 lint: install ## ruff, formatting and import contracts
@@ -45,3 +45,6 @@ fmt: install ## format and sort imports
 
 servers: $(STAMP)
 	@sh scripts/install-servers.sh $(PY)
+
+clients: $(STAMP)
+	@sh scripts/install-clients.sh $(VENV)
