@@ -36,8 +36,10 @@ def plms(schedule: Schedule) -> Iterator[Evaluation]:
         noises = [noise_seen(LATENTS, DENOISED, here), *map(carried, range(min(index, 3)))]
         if index == 0 and schedule.num_steps > 1:
             yield Evaluation(here, 0, ddim_step(LATENTS, seen, here, there), carries=(seen, LATENTS))
-            average = (noise_seen(LATENTS, DENOISED, there) + carried(0)) / 2
-            yield Evaluation(there, 0, ddim_step(carried(1), average, here, there), carries=(carried(0),))
+            following = schedule.points[1]
+            begin = schedule.space.at_time(following.time + here.time - there.time)
+            average = (noise_seen(LATENTS, DENOISED, following) + carried(0)) / 2
+            yield Evaluation(following, 0, ddim_step(carried(1), average, begin, following), carries=(carried(0),))
             continue
         mean = weighted(PLMS_WEIGHTS[len(noises) - 1], noises)
         yield Evaluation(here, index, ddim_step(LATENTS, mean, here, there), carries=tuple(noises[:3]))

@@ -4,6 +4,7 @@ Diffusers' samplers read the training noise in two ways, and pictures depend on 
 sigma / alpha between them.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -69,7 +70,7 @@ class Ratios:
         spacing: training steps, also between whole ones.
         curve: levels between the ends instead; the network is told the times of these.
         spans_training: whether the curve runs over all noise of training instead of the spacing's own.
-        rounds_times: whether the network is told whole times along the curve.
+        told: what the network is told of a time along the curve: `float` for the time itself, `round` or `int` for whole ones.
         has_unit_noise: whether a run begins with noise of deviation 1, else with what belongs to its first point.
         end: where the last step ends.
     """
@@ -77,7 +78,7 @@ class Ratios:
     spacing: Spacing
     curve: Curve | None = None
     spans_training: bool = True
-    rounds_times: bool = False
+    told: Callable[[float], float] = float
     has_unit_noise: bool = False
     end: End = End.CLEAN
 
@@ -91,9 +92,7 @@ class Ratios:
         return through(points, _end_of(training, self.end), training, scale)
 
     def _along(self, ratios: Levels, training: NoiseSchedule) -> tuple[Point, ...]:
-        told = [training.time_of(float(ratio)) for ratio in ratios]
-        times = [round(time) for time in told] if self.rounds_times else told
-        return tuple(point_of(float(ratio), float(time)) for ratio, time in zip(ratios, times, strict=True))
+        return tuple(point_of(float(ratio), self.told(training.time_of(float(ratio)))) for ratio in ratios)
 
 
 @dataclass(frozen=True)
@@ -111,8 +110,29 @@ class Listed:
             raise UnsupportedSampler(f"{len(self.ratios)} noise levels are listed, for {num_steps} steps")
         if not _falls(np.array(self.ratios)) or self.ratios[-1] <= 0 or not np.isfinite(self.ratios[0]):
             raise UnsupportedSampler("listed noise levels do not fall, or are not above 0")
-        points = tuple(point_of(ratio, training.time_of(ratio)) for ratio in self.ratios)
-        return through(points, CLEAN, training, points[0].sigma)
+        return through_ratios(self.ratios, training)
+
+
+@dataclass(frozen=True)
+class Stretched:
+    """A published list of ratios sigma / alpha for one number of steps, read between its entries for others.
+
+    Attributes:
+        ratios: falling; the last is where the list ends, and a run takes its last step to the picture instead.
+    """
+
+    ratios: tuple[float, ...]
+
+    def __call__(self, training: NoiseSchedule, num_steps: int) -> Schedule:
+        places = np.linspace(0, len(self.ratios) - 1, num_steps + 1)[:-1]
+        logs = np.interp(places, np.arange(len(self.ratios)), np.log(np.array(self.ratios)))
+        return through_ratios([float(ratio) for ratio in np.exp(logs)], training)
+
+
+def through_ratios(ratios: Sequence[float], training: NoiseSchedule) -> Schedule:
+    """The schedule through these ratios to the picture; the network is told their times."""
+    points = tuple(training.at_ratio(ratio) for ratio in ratios)
+    return through(points, CLEAN, training, points[0].sigma)
 
 
 def checked(times: Times, training: NoiseSchedule, num_steps: int) -> Times:

@@ -51,18 +51,25 @@ class NoiseSchedule:
 
     @cached_property
     def alpha_bars(self) -> NDArray[np.float64]:
-        """Share of the picture's variance that is left after each training step, rising noise; summed in float32, as networks were trained."""
-        betas = _CURVES[self.betas](self)
-        alpha_bars = torch.cumprod(1.0 - betas, dim=0)
-        if self.zero_terminal_snr:
-            alpha_bars = _rescaled(alpha_bars)
-        return alpha_bars.double().numpy()
+        """Share of the picture's variance that is left after each training step, falling."""
+        return self._remains.double().numpy()
 
     @cached_property
     def ratios(self) -> NDArray[np.float64]:
         """sigma / alpha after each training step (k-diffusion's sigmas), rising and finite."""
-        alpha_bars = np.maximum(self.alpha_bars, SMALLEST_ALPHA_BAR if self.zero_terminal_snr else 0.0)
-        return np.sqrt((1.0 - alpha_bars) / alpha_bars)
+        remains = self._remains.clamp(min=SMALLEST_ALPHA_BAR) if self.zero_terminal_snr else self._remains
+        return (((1 - remains) / remains) ** 0.5).double().numpy()
+
+    @cached_property
+    def _remains(self) -> Tensor:
+        """alpha_bars in float32, in which networks were trained and Diffusers computes."""
+        alpha_bars = torch.cumprod(1.0 - _CURVES[self.betas](self), dim=0)
+        return _rescaled(alpha_bars) if self.zero_terminal_snr else alpha_bars
+
+    @cached_property
+    def _log_ratios(self) -> NDArray[np.float32]:
+        """In float32, as in Diffusers, whose solvers cut times to whole ones: a last bit decides there."""
+        return np.log(self.ratios.astype(np.float32))
 
     def at_time(self, time: float) -> Point:
         """The point after a whole training step, pure noise included."""
@@ -78,8 +85,7 @@ class NoiseSchedule:
 
     def time_of(self, ratio: float) -> float:
         """Training step of this sigma / alpha, between whole ones where it lies between theirs."""
-        log_ratios = np.log(self.ratios)
-        return float(np.interp(math.log(max(ratio, 1e-10)), log_ratios, np.arange(len(log_ratios))))
+        return float(np.interp(math.log(max(ratio, 1e-10)), self._log_ratios, np.arange(self.num_train_steps)))
 
     def ratio_at(self, time: float) -> float:
         """sigma / alpha at a training step, interpolated linearly between whole ones, as Diffusers does."""

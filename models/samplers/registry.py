@@ -38,3 +38,28 @@ DEIS = Sampler("deis", deis, order=2)
 LCM = Sampler("lcm", lcm)
 FLOW_LCM = Sampler("lcm", jumps)
 TCD = Sampler("tcd", tcd, eta=0.3)
+
+SAMPLERS = (
+    EULER,
+    EULER_ANCESTRAL,
+    HEUN,
+    DDPM,
+    DDIM,
+    PLMS,
+    LMS,
+    DPM2,
+    DPM2_ANCESTRAL,
+    DPMPP_2S_ANCESTRAL,
+    DPMPP_2M,
+    DPMPP_2M_SDE,
+    DPMPP_2M_SDE_HEUN,
+    DPMPP_3M,
+    DPMPP_3M_SDE,
+    DPMPP_SDE,
+    UNIPC,
+    DEIS,
+    LCM,
+    FLOW_LCM,
+    TCD,
+)
+"""All of them; two are called lcm, one for diffusion and one for flow matching."""

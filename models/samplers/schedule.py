@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from models.samplers.curves import Curve
 from models.samplers.points import CLEAN, Flow, Point, Space
 
 
@@ -50,13 +51,16 @@ def through(points: tuple[Point, ...], end: Point, space: Space, initial_scale: 
     return Schedule(points, (*points[1:], end), space, initial_scale)
 
 
-def flow_schedule(times: Tensor) -> Schedule:
+def flow_schedule(times: Tensor, curve: Curve | None = None) -> Schedule:
     """The schedule of a flow-matching network.
 
     Args:
         times: falling times, the last one 0, as models.samplers.schedules.flow_times makes them.
+        curve: times between the first and the last above 0, instead of those.
     """
-    space = Flow()
-    points = tuple(space.at_time(float(time)) for time in times[:-1])
+    space, passed = Flow(), [float(time) for time in times[:-1]]
+    if curve is not None:
+        passed = [float(time) for time in curve(passed[0], passed[-1], len(passed))]
+    points = tuple(space.at_time(time) for time in passed)
     end = float(times[-1])
     return through(points, space.at_time(end) if end else CLEAN, space)

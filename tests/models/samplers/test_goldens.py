@@ -28,7 +28,7 @@ LEADING, LINSPACE, TRAILING = (
     Ratios(spacings.trailing),
 )
 OPEN = Ratios(spacings.open_linspace, has_unit_noise=True)
-KARRAS = Ratios(spacings.linspace, curves.karras, rounds_times=True, has_unit_noise=True)
+KARRAS = Ratios(spacings.linspace, curves.karras, told=round, has_unit_noise=True)
 DISTILLED = TrainingSteps(spacings.distilled)
 STRIDES = TrainingSteps(spacings.SD_LEADING, End.LEAST_NOISE, has_fixed_stride=True)
 
