@@ -59,11 +59,13 @@ class TextPolicy:
         encoder: architecture of the text encoder.
         max_sequence_length: tokens of every prompt unless a request says otherwise, padding included; also the most it may say.
         out_layers: states of the encoder that make up a token's features; empty for the last one.
+        zeroes_missing_negative: whether a request without a negative prompt steers away from zeros, and not from the empty prompt.
     """
 
     encoder: Literal["clip_t5", "qwen3", "mistral3", "clip", "clip_clip"]
     max_sequence_length: int
     out_layers: tuple[int, ...] = ()
+    zeroes_missing_negative: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ SCHNELL_TEXT = TextPolicy("clip_t5", 256)
 KLEIN_TEXT = TextPolicy("qwen3", 512, (9, 18, 27))
 DEV_TEXT = TextPolicy("mistral3", 512, (10, 20, 30))
 SD15_TEXT = TextPolicy("clip", 77)
-SDXL_TEXT = TextPolicy("clip_clip", 77)
+SDXL_TEXT = TextPolicy("clip_clip", 77, zeroes_missing_negative=True)
 
 FLUX1_DEV = Flux1Params()
 FLUX1_SCHNELL = Flux1Params(guidance_embed=False)
@@ -171,6 +173,7 @@ APACHE, FLUX1_NON_COMMERCIAL, NON_COMMERCIAL = (
     "FLUX.1 [dev] Non-Commercial License",
     "FLUX Non-Commercial License",
 )
+OPENRAIL, OPENRAIL_PLUS_PLUS = "CreativeML Open RAIL-M", "CreativeML Open RAIL++-M"
 
 FLUX1_PIPELINES = ("FluxPipeline", "FluxImg2ImgPipeline", "FluxInpaintPipeline")
 FILL_PIPELINES = ("FluxFillPipeline",)
@@ -178,6 +181,10 @@ CONTROL_PIPELINES = ("FluxControlPipeline", "FluxControlImg2ImgPipeline", "FluxC
 KONTEXT_PIPELINES = ("FluxKontextPipeline", "FluxKontextInpaintPipeline")
 KLEIN_PIPELINES = ("Flux2KleinPipeline", "Flux2KleinInpaintPipeline")
 FLUX2_PIPELINES = ("Flux2Pipeline",)
+SD_PIPELINES = ("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline")
+SD_INPAINTING_PIPELINES = ("StableDiffusionInpaintPipeline",)
+SDXL_PIPELINES = ("StableDiffusionXLPipeline", "StableDiffusionXLImg2ImgPipeline")
+SDXL_INPAINTING_PIPELINES = ("StableDiffusionXLInpaintPipeline",)
 
 _KONTEXT_HALF = (
     (672, 1568),
@@ -294,6 +301,36 @@ def kontext_spec(name: str, params: Flux1Params | None, licence: str) -> ModelSp
     )
 
 
+def sd_spec(name: str, unet: UnetParams | None, licence: str) -> ModelSpec:
+    """Stable Diffusion 1.5 and its fine-tunes: one CLIP, classifier-free guidance."""
+    return ModelSpec(
+        name=name,
+        pipelines=SD_PIPELINES,
+        params=None,
+        text=SD15_TEXT,
+        guidance=Guidance.CLASSIFIER_FREE,
+        defaults=replace(_defaults(SD15_TEXT, 50, 7.5, strength=0.8), width=512, height=512),
+        licence=licence,
+        unet=unet,
+    )
+
+
+def sdxl_spec(name: str, unet: UnetParams | None, licence: str) -> ModelSpec:
+    """SDXL, its refiner and their fine-tunes: two CLIPs or the second alone, classifier-free guidance, told sizes."""
+    return replace(
+        sd_spec(name, unet, licence),
+        pipelines=SDXL_PIPELINES,
+        text=SDXL_TEXT,
+        defaults=_defaults(SDXL_TEXT, 50, 5.0, strength=0.3),
+    )
+
+
+def inpainting(spec: ModelSpec, pipelines: tuple[str, ...]) -> ModelSpec:
+    """A network that sees the masked picture and its mask beside the latents."""
+    defaults = replace(spec.defaults, strength=1.0)
+    return replace(spec, pipelines=pipelines, channels=Channels.MASKED_IMAGE, defaults=defaults)
+
+
 MODEL_SPECS: tuple[ModelSpec, ...] = (
     klein_spec("flux-nano", None, APACHE, is_distilled=False),
     flux1_spec("flux-dev", FLUX1_DEV, FLUX1_NON_COMMERCIAL),
@@ -308,6 +345,8 @@ MODEL_SPECS: tuple[ModelSpec, ...] = (
     klein_spec("flux-2-klein-9b", KLEIN_9B, NON_COMMERCIAL, is_distilled=True),
     klein_spec("flux-2-klein-9b-base", KLEIN_9B, NON_COMMERCIAL, is_distilled=False),
     flux2_spec("flux-2-dev", Flux2Params(), NON_COMMERCIAL),
+    sd_spec("sd-1.5", SD15, OPENRAIL),
+    sdxl_spec("sdxl", SDXL, OPENRAIL_PLUS_PLUS),
 )
 
 

@@ -107,6 +107,10 @@ class Config:
             raise self.refusal(field, "a list of texts")
         return texts
 
+    def is_null_pair(self, field: str) -> bool:
+        """Whether the field holds [null, null], as an index of components says that there is none."""
+        return self._value(field, None) == [None, None]
+
     def require(self, field: str, *allowed: object) -> None:
         """Refuse a field that is there and holds anything but the allowed values."""
         if field in self._fields and self._value(field, None) not in allowed:

@@ -1,14 +1,17 @@
 """A pipeline's folder in Diffusers' layout: which network it holds, its schedule, and its defaults (generation.json)."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast
 
 from models.checkpoints.config import Config, read_object
+from models.checkpoints.diffusion_scheduler import read_grid, read_training
 from models.checkpoints.layouts import LAYOUTS, REDUX_COMPONENTS, SCHEDULER, Layout
 from models.checkpoints.provenance import PROVENANCE
 from models.errors import MissingComponent, UnsupportedSampler
 from models.samplers.schedules import FlowSchedule, LinearMu, empirical_mu
+from models.samplers.trajectories import DiffusionTrajectory, FlowTrajectory, Trajectory
 from models.specs import GenerationDefaults, ModelSpec, spec_named
 
 INDEX, GENERATION = "model_index.json", "generation.json"
@@ -28,7 +31,7 @@ class Folder:
 
     path: Path
     spec: ModelSpec
-    schedule: FlowSchedule
+    trajectory: Trajectory
     defaults: GenerationDefaults
 
 
@@ -61,27 +64,36 @@ def read_folder(path: Path) -> Folder:
     if not path.is_dir():
         raise MissingComponent(f"{path} is no folder")
     spec = _spec(path)
-    schedule = read_schedule(path / "scheduler", is_flux1=spec.text.encoder == "clip_t5")
-    return Folder(path, spec, schedule, _defaults(path, spec))
+    trajectory = _TRAJECTORIES[spec.text.encoder](path / "scheduler")
+    return Folder(path, spec, trajectory, _defaults(path, spec))
 
 
 def _spec(path: Path) -> ModelSpec:
     index = Config(path / INDEX)
     layout = _layout(index)
     for component, classes in layout.components.items():
-        _check_component(index, component, classes)
+        if not (component in layout.optional and is_left_out(index, component)):
+            _check_component(index, component, classes)
     says_distilled = index.flag("is_distilled") if index.has("is_distilled") else None
-    index.ignore("_class_name", "is_distilled", *layout.ignored)
+    zeroes_negative = index.flag("force_zeros_for_empty_prompt") if index.has("force_zeros_for_empty_prompt") else None
+    index.ignore("_class_name", "is_distilled", "requires_aesthetics_score", *layout.ignored)
     index.finish()
     name, like = path.resolve().name, _like(path)
     named = spec_named(name if like is None else like)
     if named is None:
-        return layout.unnamed(name, _is_distilled(path, says_distilled))
+        return _told(layout.unnamed(name, _is_distilled(path, says_distilled)), zeroes_negative)
     if index.text("_class_name") not in named.pipelines:
         raise index.refusal("_class_name", f"{named.pipelines[0]}, which {named.name} is")
     if says_distilled is not None and named.is_distilled != says_distilled:
         raise index.refusal("is_distilled", f"{str(named.is_distilled).lower()}, which {named.name} is")
-    return replace(named, name=name)
+    return _told(replace(named, name=name), zeroes_negative)
+
+
+def _told(spec: ModelSpec, zeroes_negative: bool | None) -> ModelSpec:
+    """The spec with what the index says of negative prompts."""
+    if zeroes_negative is None:
+        return spec
+    return replace(spec, text=replace(spec.text, zeroes_missing_negative=zeroes_negative))
 
 
 def _layout(index: Config) -> Layout:
@@ -103,9 +115,16 @@ def _is_distilled(path: Path, says_distilled: bool | None) -> bool:
     """What the index says, else whether the transformer of a FLUX.1 has no input for guidance."""
     if says_distilled is not None:
         return says_distilled
+    if not (path / "transformer").is_dir():
+        return False
     config = Config(path / "transformer" / "config.json")
     is_flux1 = config.text("_class_name", "") == "FluxTransformer2DModel"
     return is_flux1 and not config.flag("guidance_embeds", False)
+
+
+def is_left_out(index: Config, component: str) -> bool:
+    """Whether an index says that a component is not there."""
+    return not index.has(component) or index.is_null_pair(component)
 
 
 def _check_component(index: Config, component: str, classes: tuple[str, ...]) -> None:
@@ -143,6 +162,21 @@ def read_schedule(folder: Path, *, is_flux1: bool = False) -> FlowSchedule:
     config.ignore("shift_terminal", "base_shift", "max_shift", "base_image_seq_len", "max_image_seq_len")
     config.finish()
     return schedule
+
+
+def _diffusion(folder: Path) -> DiffusionTrajectory:
+    training, prediction = read_training(folder)
+    return DiffusionTrajectory(training, read_grid(folder), prediction)
+
+
+_TRAJECTORIES: Mapping[str, Callable[[Path], Trajectory]] = {
+    "clip_t5": lambda folder: FlowTrajectory(read_schedule(folder, is_flux1=True)),
+    "qwen3": lambda folder: FlowTrajectory(read_schedule(folder)),
+    "mistral3": lambda folder: FlowTrajectory(read_schedule(folder)),
+    "clip": _diffusion,
+    "clip_clip": _diffusion,
+}
+"""By the architecture of the text encoder."""
 
 
 def _line(config: Config) -> LinearMu:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from models.checkpoints.diffusion_scheduler import SCHEDULERS
 from models.specs import (
     CONTROL_PIPELINES,
     FILL_PIPELINES,
@@ -10,14 +11,21 @@ from models.specs import (
     FLUX2_PIPELINES,
     KLEIN_PIPELINES,
     KONTEXT_PIPELINES,
+    SD_INPAINTING_PIPELINES,
+    SD_PIPELINES,
+    SDXL_INPAINTING_PIPELINES,
+    SDXL_PIPELINES,
     ModelSpec,
     control_spec,
     fill_spec,
     flux1_spec,
     flux2_spec,
+    inpainting,
     klein_spec,
     kontext_spec,
     schnell_spec,
+    sd_spec,
+    sdxl_spec,
 )
 
 UNKNOWN_LICENCE = "unknown"
@@ -45,6 +53,17 @@ FLUX2_COMPONENTS = _FLUX2_COMPONENTS | {
     "text_encoder": ("Mistral3ForConditionalGeneration", "MistralForCausalLM"),
     "tokenizer": ("PixtralProcessor", "AutoProcessor"),
 }
+SD_COMPONENTS = {
+    "unet": ("UNet2DConditionModel",),
+    "vae": ("AutoencoderKL",),
+    "text_encoder": ("CLIPTextModel",),
+    "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
+    "scheduler": tuple(SCHEDULERS),
+}
+SDXL_COMPONENTS = SD_COMPONENTS | {
+    "text_encoder_2": ("CLIPTextModelWithProjection",),
+    "tokenizer_2": ("CLIPTokenizer", "CLIPTokenizerFast"),
+}
 REDUX_COMPONENTS = {
     "image_encoder": ("SiglipVisionModel",),
     "feature_extractor": ("SiglipImageProcessor", "SiglipImageProcessorFast", "SiglipImageProcessorPil"),
@@ -60,11 +79,13 @@ class Layout:
         components: class names that a component may have, by its subfolder.
         ignored: components that Diffusers lists and nothing here needs.
         unnamed: the spec of a folder that is named after no known network: (name, is_distilled).
+        optional: of the components, those that some networks lack; their folders say so by null.
     """
 
     components: Mapping[str, tuple[str, ...]]
     ignored: tuple[str, ...]
     unnamed: Callable[[str, bool], ModelSpec]
+    optional: tuple[str, ...] = ()
 
 
 def _flux1(name: str, is_distilled: bool) -> ModelSpec:
@@ -72,7 +93,19 @@ def _flux1(name: str, is_distilled: bool) -> ModelSpec:
     return spec(name, None, UNKNOWN_LICENCE)
 
 
+def _sd(name: str, _is_distilled: bool) -> ModelSpec:
+    return sd_spec(name, None, UNKNOWN_LICENCE)
+
+
+def _sdxl(name: str, _is_distilled: bool) -> ModelSpec:
+    return sdxl_spec(name, None, UNKNOWN_LICENCE)
+
+
 _IP_ADAPTER = ("image_encoder", "feature_extractor")
+_SAFETY = ("safety_checker", "requires_safety_checker", *_IP_ADAPTER)
+_SDXL_IGNORED = ("add_watermarker", *_IP_ADAPTER)
+_SDXL_OPTIONAL = ("text_encoder", "tokenizer")
+"""The refiner has the second alone."""
 
 LAYOUTS: Mapping[str, Layout] = {
     **dict.fromkeys(FLUX1_PIPELINES, Layout(FLUX1_COMPONENTS, _IP_ADAPTER, _flux1)),
@@ -96,6 +129,21 @@ LAYOUTS: Mapping[str, Layout] = {
     ),
     **dict.fromkeys(
         FLUX2_PIPELINES, Layout(FLUX2_COMPONENTS, (), lambda name, _: flux2_spec(name, None, UNKNOWN_LICENCE))
+    ),
+    **dict.fromkeys(SD_PIPELINES, Layout(SD_COMPONENTS, _SAFETY, _sd)),
+    **dict.fromkeys(
+        SD_INPAINTING_PIPELINES,
+        Layout(SD_COMPONENTS, _SAFETY, lambda name, _: inpainting(_sd(name, False), SD_INPAINTING_PIPELINES)),
+    ),
+    **dict.fromkeys(SDXL_PIPELINES, Layout(SDXL_COMPONENTS, _SDXL_IGNORED, _sdxl, _SDXL_OPTIONAL)),
+    **dict.fromkeys(
+        SDXL_INPAINTING_PIPELINES,
+        Layout(
+            SDXL_COMPONENTS,
+            _SDXL_IGNORED,
+            lambda name, _: inpainting(_sdxl(name, False), SDXL_INPAINTING_PIPELINES),
+            _SDXL_OPTIONAL,
+        ),
     ),
 }
 """By the class in model_index.json."""

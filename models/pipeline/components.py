@@ -4,14 +4,20 @@ Shape suffixes: B = 1, L = tokens, C = channels, A = position axes, H, W = rows 
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from models.flow.transformer import PackedRow, RowConstants
-from models.samplers.schedules import FlowSchedule
+from models.pipeline.request import SizeConditioning
+from models.samplers.trajectories import Trajectory
 from models.specs import GenerationDefaults, ModelSpec
+from models.unet.rows import UnetConstants
+
+Constants = RowConstants | UnetConstants
+"""What a network knows of a row, or of one branch of its guidance, before it sees latents."""
 
 
 class TextFeatures(NamedTuple):
@@ -30,6 +36,37 @@ class TextFeatures(NamedTuple):
         """Memory that they take."""
         return self.tokens_LC.nbytes + (0 if self.pooled_C is None else self.pooled_C.nbytes)
 
+    def zeros(self) -> "TextFeatures":
+        """Features of the same shape that say nothing."""
+        pooled_C = None if self.pooled_C is None else torch.zeros_like(self.pooled_C)
+        return TextFeatures(torch.zeros_like(self.tokens_LC), pooled_C)
+
+
+@dataclass(frozen=True, eq=False)
+class Branch:
+    """A row before a step, or one branch of its guidance.
+
+    Attributes:
+        tokens_LC: latents and what stands beside them, then reference tokens.
+        constants: of the branch.
+        step: which of its times it stands at.
+        time: that time.
+    """
+
+    tokens_LC: Tensor
+    constants: Constants
+    step: int
+    time: float
+
+
+def packed_rows(branches: Sequence[Branch]) -> list[PackedRow]:
+    """The branches as transformers read them."""
+    rows: list[PackedRow] = []
+    for branch in branches:
+        assert isinstance(branch.constants, RowConstants)
+        rows.append(PackedRow(branch.tokens_LC, branch.constants, branch.step))
+    return rows
+
 
 class Components(Protocol):
     """Everything that turns prompts into pictures. Immutable: requests share it."""
@@ -40,8 +77,13 @@ class Components(Protocol):
         ...
 
     @property
-    def schedule(self) -> FlowSchedule:
-        """How times are shifted."""
+    def trajectory(self) -> Trajectory:
+        """The way from noise to picture, and its times."""
+        ...
+
+    @property
+    def packs_branches(self) -> bool:
+        """Whether the branches of a row's guidance go through the network together in every dtype, as Diffusers has it for this family."""
         ...
 
     @property
@@ -97,7 +139,9 @@ class Components(Protocol):
         """Positions of the tokens of the reference with this index, from 0, L x A."""
         ...
 
-    def constants(self, text: TextFeatures, ids_LA: Tensor, times: Tensor, guidance: float) -> RowConstants:
+    def constants(
+        self, text: TextFeatures, ids_LA: Tensor, times: Tensor, guidance: float, size: SizeConditioning
+    ) -> Constants:
         """Compute what the network knows of a row, or of one branch of its guidance, before it sees latents.
 
         Args:
@@ -105,11 +149,12 @@ class Components(Protocol):
             ids_LA: positions of the picture's tokens, then of the references'.
             times: every time that it will be asked about, float32 on the CPU.
             guidance: strength that the network reads, where it reads one.
+            size: what it is told of the picture's size, where it is told.
         """
         ...
 
-    def velocities(self, rows: Sequence[PackedRow]) -> list[Tensor]:
-        """Predict dx/dt of every token of every row, in the networks' dtype, in one forward."""
+    def velocities(self, rows: Sequence[Branch]) -> list[Tensor]:
+        """Predict dx/dt of every token of every row, in the networks' dtype, in as few forwards as their shapes allow."""
         ...
 
     def decode(self, latents_LC: Tensor, rows: int, columns: int) -> Tensor:

@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 
 from models.errors import UnsupportedInput
-from models.flow.transformer import RowConstants
 from models.latents import latent_grid
 from models.noise import generator_of
-from models.pipeline.components import Components, TextFeatures
+from models.pipeline.components import Components, Constants, TextFeatures
 from models.pipeline.pictures import (
     Source,
     control_pixels,
@@ -25,7 +24,6 @@ from models.pipeline.pictures import (
     reference_size,
 )
 from models.pipeline.request import DrawRequest, guidance_plan
-from models.samplers.schedules import first_step, flow_times, noised
 from models.specs import Channels
 
 
@@ -59,7 +57,7 @@ class Conditions:
     """
 
     times: Tensor
-    branches: tuple[RowConstants, ...]
+    branches: tuple[Constants, ...]
     cfg_scale: float = 1.0
     channels_LC: Tensor | None = None
     references_LC: Tensor | None = None
@@ -106,22 +104,28 @@ def start(
     references = [*_seen_again(components, rows, columns, kept), *_references(components, request, kept)]
     plan, times = guidance_plan(components.spec, request), run_times(components, request)
     ids_LA = torch.cat([components.image_ids(rows, columns), *(reference.ids_LA for reference in references)])
-    prompts = (text,) if negative is None else (text, negative)
+    told = [(text, request.size)] if negative is None else [(text, request.size), (negative, request.size.negative)]
     conditions = Conditions(
         times=times,
-        branches=tuple(components.constants(prompt, ids_LA, times[:-1], plan.embedded) for prompt in prompts),
+        branches=tuple(components.constants(prompt, ids_LA, times[:-1], plan.embedded, size) for prompt, size in told),
         cfg_scale=plan.cfg_scale,
         channels_LC=filled_LC if control_LC is None else control_LC,
         references_LC=torch.cat([reference.tokens_LC for reference in references]) if references else None,
         kept=kept,
     )
-    return Start(noise_LC if clean_LC is None else noised(clean_LC, noise_LC, float(times[0])), conditions)
+    return Start(_first(components, clean_LC, noise_LC, float(times[0])), conditions)
+
+
+def _first(components: Components, clean_LC: Tensor | None, noise_LC: Tensor, time: float) -> Tensor:
+    """The latents of a run from nothing, or from a picture."""
+    trajectory = components.trajectory
+    return trajectory.begun(noise_LC, time) if clean_LC is None else trajectory.noised(clean_LC, noise_LC, time)
 
 
 def run_times(components: Components, request: DrawRequest) -> Tensor:
     """Return the times that a request passes, float32 on the CPU: the end of its schedule when a picture is given."""
     rows, columns = latent_grid(request.width, request.height, components.pixels_per_position)
-    times = flow_times(components.schedule, rows * columns, request.num_steps)
+    times = components.trajectory.times(rows * columns, request.num_steps)
     return times[request.num_steps - num_run_steps(components, request) :]
 
 
@@ -130,7 +134,7 @@ def num_run_steps(components: Components, request: DrawRequest) -> int:
     if request.inputs.image is None:
         return request.num_steps
     strength = components.defaults.strength if request.strength is None else request.strength
-    return request.num_steps - first_step(request.num_steps, strength)
+    return request.num_steps - components.trajectory.first_step(request.num_steps, strength)
 
 
 def num_reference_tokens(components: Components, request: DrawRequest) -> int:

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.flow.transformer import PackedRow
-from models.pipeline.components import Components
+from models.pipeline.components import Branch, Components
 from models.pipeline.conditions import Conditions
 from models.samplers import euler
 from models.samplers.guidance import classifier_free
-from models.samplers.schedules import noised
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +41,7 @@ def advance(components: Components, rows: Sequence[StepInput]) -> list[Tensor]:
         For each row its latents at its next time, L x C, in the networks' dtype.
     """
     velocities = predict(components, rows)
-    return [_moved(row, velocity_LC) for row, velocity_LC in zip(rows, velocities, strict=True)]
+    return [_moved(components, row, velocity_LC) for row, velocity_LC in zip(rows, velocities, strict=True)]
 
 
 def predict(components: Components, rows: Sequence[StepInput]) -> list[Tensor]:
@@ -53,7 +51,7 @@ def predict(components: Components, rows: Sequence[StepInput]) -> list[Tensor]:
     does not: products depend on the batch there, and Diffusers takes one branch after the other.
     """
     packs = [_branches(components, row) for row in rows]
-    if len(rows) == 1 and components.dtype is not torch.float32:
+    if len(rows) == 1 and components.dtype is not torch.float32 and not components.packs_branches:
         velocities = [components.velocities([branch])[0] for branch in packs[0]]
     else:
         velocities = components.velocities([branch for pack in packs for branch in pack])
@@ -61,13 +59,14 @@ def predict(components: Components, rows: Sequence[StepInput]) -> list[Tensor]:
     return [_guided(row, [next(left) for _ in pack]) for row, pack in zip(rows, packs, strict=True)]
 
 
-def _branches(components: Components, row: StepInput) -> list[PackedRow]:
+def _branches(components: Components, row: StepInput) -> list[Branch]:
     conditions, tokens_LC = row.conditions, row.latents_LC.to(components.dtype)
     if conditions.channels_LC is not None:
         tokens_LC = torch.cat([tokens_LC, conditions.channels_LC], dim=-1)
     if conditions.references_LC is not None:
         tokens_LC = torch.cat([tokens_LC, conditions.references_LC])
-    return [PackedRow(tokens_LC, constants, row.step) for constants in conditions.branches]
+    time = float(conditions.times[row.step])
+    return [Branch(tokens_LC, constants, row.step, time) for constants in conditions.branches]
 
 
 def _guided(row: StepInput, branches: Sequence[Tensor]) -> Tensor:
@@ -78,12 +77,12 @@ def _guided(row: StepInput, branches: Sequence[Tensor]) -> Tensor:
     return classifier_free(positive_LC, negative_LC, row.conditions.cfg_scale)
 
 
-def _moved(row: StepInput, velocity_LC: Tensor) -> Tensor:
+def _moved(components: Components, row: StepInput, velocity_LC: Tensor) -> Tensor:
     conditions, times = row.conditions, row.conditions.times
     t_B, t_next_B = times[row.step].expand(1), times[row.step + 1].expand(1)
     latents_LC = euler.step(row.latents_LC[None], velocity_LC[None], t_B, t_next_B)[0]
     if conditions.kept is None:
         return latents_LC
     kept = conditions.kept
-    stays_LC = noised(kept.clean_LC, kept.noise_LC, float(t_next_B))
+    stays_LC = components.trajectory.noised(kept.clean_LC, kept.noise_LC, float(t_next_B))
     return (1 - kept.weights) * stays_LC + kept.weights * latents_LC

@@ -41,6 +41,8 @@ def encode_request(
     plan = guidance_plan(components.spec, request)
     if plan.negative_prompt is None:
         return text, None
+    if components.spec.text.zeroes_missing_negative and request.negative_prompt is None:
+        return text, text.zeros()
     return text, encode(plan.negative_prompt, length)
 
 

@@ -12,12 +12,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.flow.flux1 import Flux1
-from models.flow.transformer import PackedRow, RowConstants
+from models.flow.transformer import RowConstants
 from models.latents import image_ids, packed, patched, unpacked, unpatched
 from models.noise import initial_noise
-from models.pipeline.components import TextFeatures
+from models.pipeline.components import Branch, TextFeatures, packed_rows
+from models.pipeline.request import SizeConditioning
 from models.pipeline.times import network_times
-from models.samplers.schedules import FlowSchedule
+from models.samplers.trajectories import FlowTrajectory
 from models.specs import GenerationDefaults, Guidance, ModelSpec
 from models.text.clip import ClipTextEncoder
 from models.text.t5 import T5Encoder
@@ -43,13 +44,15 @@ class Flux1Components:
     clip_tokenizer: ClipTokenizer
     t5: T5Encoder
     t5_tokenizer: T5Tokenizer
-    schedule: FlowSchedule
+    trajectory: FlowTrajectory
     defaults: GenerationDefaults
     tiling: Tiling
     query_chunk: int | None
     revision: str
     device: torch.device
     dtype: torch.dtype
+
+    packs_branches = False
 
     @property
     def pixels_per_position(self) -> int:
@@ -90,7 +93,9 @@ class Flux1Components:
         return image_ids(rows, columns, reference=index + 1, num_axes=3).to(self.device)
 
     @torch.inference_mode()
-    def constants(self, text: TextFeatures, ids_LA: Tensor, times: Tensor, guidance: float) -> RowConstants:
+    def constants(
+        self, text: TextFeatures, ids_LA: Tensor, times: Tensor, guidance: float, size: SizeConditioning
+    ) -> RowConstants:
         assert text.pooled_C is not None
         pooled_1C, strength_1 = text.pooled_C[None], self._strength(guidance)
         all_ids_LA = torch.cat([ids_LA.new_zeros(text.tokens_LC.shape[0], ids_LA.shape[1]), ids_LA])
@@ -103,8 +108,8 @@ class Flux1Components:
         return torch.tensor([guidance], dtype=self.dtype, device=self.device) if is_read else None
 
     @torch.inference_mode()
-    def velocities(self, rows: Sequence[PackedRow]) -> list[Tensor]:
-        return self.transformer.velocities(rows, self.query_chunk)
+    def velocities(self, rows: Sequence[Branch]) -> list[Tensor]:
+        return self.transformer.velocities(packed_rows(rows), self.query_chunk)
 
     @torch.no_grad()
     def decode(self, latents_LC: Tensor, rows: int, columns: int) -> Tensor:

@@ -12,12 +12,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.flow.flux2 import Flux2
-from models.flow.transformer import PackedRow, RowConstants
+from models.flow.transformer import RowConstants
 from models.latents import image_ids, packed, text_ids, unpacked
 from models.noise import initial_noise
-from models.pipeline.components import TextFeatures
+from models.pipeline.components import Branch, TextFeatures, packed_rows
+from models.pipeline.request import SizeConditioning
 from models.pipeline.times import network_times
-from models.samplers.schedules import FlowSchedule
+from models.samplers.trajectories import FlowTrajectory
 from models.specs import GenerationDefaults, Guidance, ModelSpec
 from models.text.mistral3 import Mistral3Encoder
 from models.text.qwen3 import Qwen3Encoder
@@ -40,13 +41,15 @@ class Flux2Components:
     autoencoder: AutoencoderFlux2
     text_encoder: Qwen3Encoder | Mistral3Encoder
     tokenizer: ChatTokenizer | MistralChatTokenizer
-    schedule: FlowSchedule
+    trajectory: FlowTrajectory
     defaults: GenerationDefaults
     tiling: Tiling
     query_chunk: int | None
     revision: str
     device: torch.device
     dtype: torch.dtype
+
+    packs_branches = False
 
     @property
     def pixels_per_position(self) -> int:
@@ -82,7 +85,9 @@ class Flux2Components:
         return image_ids(rows, columns, reference=REFERENCE_SPACING * (index + 1)).to(self.device)
 
     @torch.inference_mode()
-    def constants(self, text: TextFeatures, ids_LA: Tensor, times: Tensor, guidance: float) -> RowConstants:
+    def constants(
+        self, text: TextFeatures, ids_LA: Tensor, times: Tensor, guidance: float, size: SizeConditioning
+    ) -> RowConstants:
         is_read = self.spec.guidance is Guidance.EMBEDDED
         strength_1 = torch.tensor([guidance], dtype=self.dtype, device=self.device) if is_read else None
         all_ids_LA = torch.cat([text_ids(text.tokens_LC.shape[0]).to(self.device), ids_LA])
@@ -91,8 +96,8 @@ class Flux2Components:
         return self.transformer.row_constants(text.tokens_LC, all_ids_LA, network_T, vectors)
 
     @torch.inference_mode()
-    def velocities(self, rows: Sequence[PackedRow]) -> list[Tensor]:
-        return self.transformer.velocities(rows, self.query_chunk)
+    def velocities(self, rows: Sequence[Branch]) -> list[Tensor]:
+        return self.transformer.velocities(packed_rows(rows), self.query_chunk)
 
     @torch.no_grad()
     def decode(self, latents_LC: Tensor, rows: int, columns: int) -> Tensor:

@@ -9,20 +9,24 @@ import torch
 
 from models.checkpoints.autoencoder import load_autoencoder
 from models.checkpoints.clip import load_clip
+from models.checkpoints.config import Config
 from models.checkpoints.flux1 import load_transformer as load_flux1
 from models.checkpoints.flux2 import load_transformer as load_flux2
-from models.checkpoints.folder import Folder, check_image_prompter, read_folder
+from models.checkpoints.folder import INDEX, Folder, check_image_prompter, is_left_out, read_folder
 from models.checkpoints.mistral3 import load_mistral3
 from models.checkpoints.provenance import fingerprint
 from models.checkpoints.qwen3 import load_text_encoder
 from models.checkpoints.redux import load_redux
 from models.checkpoints.siglip import load_siglip
 from models.checkpoints.t5 import load_t5
+from models.checkpoints.unet import load_unet
 from models.errors import MalformedConfig
 from models.pipeline.components import Components
 from models.pipeline.flux1 import Flux1Components
 from models.pipeline.flux2 import Flux2Components
 from models.pipeline.image_prompts import ImagePrompter
+from models.pipeline.sd import SdComponents, SdText
+from models.samplers.trajectories import DiffusionTrajectory, FlowTrajectory
 from models.specs import Channels, Guidance
 from models.text.tokenizers import ChatTokenizer, ClipTokenizer, MistralChatTokenizer, T5Tokenizer
 from models.vae.autoencoder_flux1 import AutoencoderFlux1
@@ -107,7 +111,7 @@ def _flux1(folder: Folder, device: torch.device, dtype: torch.dtype, memory: Mem
         clip_tokenizer=ClipTokenizer(path / "tokenizer"),
         t5=load_t5(path / "text_encoder_2", device, dtype),
         t5_tokenizer=T5Tokenizer(path / "tokenizer_2"),
-        schedule=folder.schedule,
+        trajectory=_flow(folder),
         defaults=folder.defaults,
         tiling=memory.tiling,
         query_chunk=memory.query_chunk,
@@ -161,7 +165,7 @@ def _flux2(folder: Folder, device: torch.device, dtype: torch.dtype, memory: Mem
         autoencoder=autoencoder,
         text_encoder=load_text(path / "text_encoder", out_layers, device, dtype),
         tokenizer=tokenizer(path / "tokenizer"),
-        schedule=folder.schedule,
+        trajectory=_flow(folder),
         defaults=folder.defaults,
         tiling=memory.tiling,
         query_chunk=memory.query_chunk,
@@ -184,6 +188,69 @@ def _flux2(folder: Folder, device: torch.device, dtype: torch.dtype, memory: Mem
     return components
 
 
+def _flow(folder: Folder) -> FlowTrajectory:
+    assert isinstance(folder.trajectory, FlowTrajectory)
+    return folder.trajectory
+
+
+def _sd(folder: Folder, device: torch.device, dtype: torch.dtype, memory: MemoryPlan) -> SdComponents:
+    path = folder.path
+    clip = ClipTokenizer(path / "tokenizer"), load_clip(path / "text_encoder", device, dtype)
+    return _with_unet(folder, SdText((clip,), skip=0, normed=True, is_pooled=False), device, dtype, memory)
+
+
+def _sdxl(folder: Folder, device: torch.device, dtype: torch.dtype, memory: MemoryPlan) -> SdComponents:
+    path = folder.path
+    encoders = [
+        (ClipTokenizer(path / "tokenizer_2"), load_clip(path / "text_encoder_2", device, dtype, projected=True))
+    ]
+    if not is_left_out(Config(path / INDEX), "text_encoder"):
+        encoders.insert(0, (ClipTokenizer(path / "tokenizer"), load_clip(path / "text_encoder", device, dtype)))
+    return _with_unet(folder, SdText(tuple(encoders), skip=1, normed=False, is_pooled=True), device, dtype, memory)
+
+
+def _with_unet(
+    folder: Folder, text: SdText, device: torch.device, dtype: torch.dtype, memory: MemoryPlan
+) -> SdComponents:
+    path, trajectory = folder.path, folder.trajectory
+    assert isinstance(trajectory, DiffusionTrajectory)
+    components = SdComponents(
+        spec=folder.spec,
+        unet=load_unet(path / "unet", device, dtype),
+        autoencoder=_autoencoder(path / "vae", AutoencoderFlux1, device, dtype),
+        text=text,
+        trajectory=trajectory,
+        defaults=folder.defaults,
+        tiling=memory.tiling,
+        query_chunk=memory.query_chunk,
+        revision=fingerprint(path),
+        device=device,
+        dtype=dtype,
+    )
+    _check_unet(folder, components)
+    return components
+
+
+def _check_unet(folder: Folder, components: SdComponents) -> None:
+    params, z_channels, text = components.unet.params, components.autoencoder.params.z_channels, components.text
+    beside = {Channels.LATENTS: 0, Channels.MASKED_IMAGE: z_channels + 1}
+    _check_pairs(
+        folder,
+        {
+            "unet/cross_attention_dim and CLIP's features": (params.context_channels, text.num_features),
+            "unet/out_channels and latent channels": (params.out_channels, z_channels),
+            "unet/in_channels and what the pipeline gives it": (
+                params.in_channels,
+                z_channels + beside[components.spec.channels],
+            ),
+            "unet/projection_class_embeddings_input_dim and CLIP's pooled features": (
+                0 if params.added is None else params.added.pooled_channels,
+                text.num_pooled if text.is_pooled else 0,
+            ),
+        },
+    )
+
+
 def _embeds(components: Components) -> bool:
     return components.spec.guidance is Guidance.EMBEDDED
 
@@ -199,4 +266,6 @@ _LOADERS: Mapping[str, Callable[[Folder, torch.device, torch.dtype, MemoryPlan],
     "clip_t5": _flux1,
     "qwen3": _flux2,
     "mistral3": _flux2,
+    "clip": _sd,
+    "clip_clip": _sdxl,
 }

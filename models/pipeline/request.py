@@ -1,6 +1,6 @@
 """DrawRequest: one picture to draw, and the checks that need no weights."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PIL import Image
 
@@ -24,6 +24,46 @@ class Margins:
     bottom: int = 0
     left: int = 0
     right: int = 0
+
+
+@dataclass(frozen=True)
+class SizeConditioning:
+    """What SDXL is told of the picture it draws, as it was told of those it learnt from (Podell et al. 2023, arXiv:2307.01952, 2.2).
+
+    Attributes:
+        original_size: width and height that it had before it was brought to its size; None for its own.
+        crop: top and left of the part that was cut out of it.
+        target_size: width and height of that part; None for its own.
+        aesthetic_score: that the refiner is told, 1 to 10.
+        negative_aesthetic_score: the same for the negative prompt.
+    """
+
+    original_size: tuple[int, int] | None = None
+    crop: tuple[int, int] = (0, 0)
+    target_size: tuple[int, int] | None = None
+    aesthetic_score: float = 6.0
+    negative_aesthetic_score: float = 2.5
+
+    @property
+    def negative(self) -> "SizeConditioning":
+        """What the branch of the negative prompt is told."""
+        return replace(self, aesthetic_score=self.negative_aesthetic_score)
+
+    def numbers(self, width: int, height: int, *, is_scored: bool) -> tuple[float, ...]:
+        """The numbers that a network reads.
+
+        Args:
+            width: pixels of the picture.
+            height: pixels of the picture.
+            is_scored: whether it is told an aesthetic score in the place of the target size.
+        """
+        original_width, original_height = self.original_size or (width, height)
+        target_width, target_height = self.target_size or (width, height)
+        last = (self.aesthetic_score,) if is_scored else (target_height, target_width)
+        return (original_height, original_width, *self.crop, *last)
+
+
+NATURAL_SIZE = SizeConditioning()
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +111,7 @@ class DrawRequest:
         max_sequence_length: tokens of the prompt, padding included.
         image_prompt_strength: weight of the tokens of picture prompts, 0 to 1.
         inputs: pictures.
+        size: what SDXL is told of the picture's size.
     """
 
     prompt: str
@@ -85,6 +126,7 @@ class DrawRequest:
     max_sequence_length: int | None = None
     image_prompt_strength: float = 1.0
     inputs: PictureInputs = NO_PICTURES
+    size: SizeConditioning = NATURAL_SIZE
 
 
 def request_for(
@@ -101,6 +143,7 @@ def request_for(
     strength: float | None = None,
     max_sequence_length: int | None = None,
     inputs: PictureInputs = NO_PICTURES,
+    size: SizeConditioning = NATURAL_SIZE,
 ) -> DrawRequest:
     """A request in which everything that is None takes the network's default."""
     return DrawRequest(
@@ -115,6 +158,7 @@ def request_for(
         strength=strength,
         max_sequence_length=max_sequence_length,
         inputs=inputs,
+        size=size,
     )
 
 

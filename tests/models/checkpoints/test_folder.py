@@ -9,6 +9,7 @@ import pytest
 
 from models.checkpoints.folder import read_folder
 from models.errors import MalformedConfig, MissingComponent, ModelError, UnsupportedSampler
+from models.samplers.trajectories import FlowTrajectory
 from models.specs import Guidance, spec_named
 from tests.fixtures.tiny_models import tiny_klein_folder
 
@@ -33,8 +34,9 @@ def test_everything_is_found(folder: Path) -> None:
     found = read_folder(folder)
     assert found.spec.name == "tiny"
     assert found.spec.guidance is Guidance.CLASSIFIER_FREE
-    assert found.schedule.use_dynamic_shifting
-    assert found.schedule.shift == 3.0
+    assert isinstance(found.trajectory, FlowTrajectory)
+    assert found.trajectory.schedule.use_dynamic_shifting
+    assert found.trajectory.schedule.shift == 3.0
     assert (found.defaults.max_sequence_length, found.defaults.text_encoder_out_layers) == (24, (1, 2, 3))
     assert (found.defaults.width, found.defaults.dtype) == (64, "float32")
 
@@ -67,9 +69,9 @@ CASES: dict[str, tuple[Callable[[Path], object], type[ModelError], str]] = {
     "broken json": (lambda f: (f / "model_index.json").write_text("{,"), MalformedConfig, "is no JSON file"),
     "a list": (lambda f: (f / "generation.json").write_text("[]"), MalformedConfig, "holds no JSON object"),
     "other pipeline": (
-        lambda f: edit(f / "model_index.json", _class_name="StableDiffusionPipeline"),
+        lambda f: edit(f / "model_index.json", _class_name="StableDiffusion3Pipeline"),
         MalformedConfig,
-        '"StableDiffusionPipeline", not one of FluxPipeline,',
+        '"StableDiffusion3Pipeline", not one of FluxPipeline,',
     ),
     "pipeline of another family": (
         lambda f: edit(f / "model_index.json", _class_name="FluxPipeline"),

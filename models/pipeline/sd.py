@@ -1,0 +1,168 @@
+"""Stable Diffusion 1.5 and SDXL: one or two CLIPs, a UNet, latents that are not patched, and sizes that SDXL is told.
+
+Shape suffixes: B = rows or 1, L = tokens (positions of latents), C = channels, H, W = rows and columns, S = text tokens,
+2 = axes of a position (row, column), T = times, K = numbers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from models.latents import packed, unpacked
+from models.noise import initial_noise
+from models.pipeline.components import Branch, TextFeatures
+from models.pipeline.request import SizeConditioning
+from models.samplers.trajectories import DiffusionTrajectory
+from models.specs import GenerationDefaults, ModelSpec
+from models.text.clip import ClipTextEncoder
+from models.text.tokenizers import ClipTokenizer, Tokens
+from models.unet.rows import UnetConstants, UnetRow, predictions
+from models.unet.unet import Added, Unet
+from models.vae.autoencoder_flux1 import AutoencoderFlux1
+from models.vae.decoding import decoded
+from models.vae.encoding import encoded
+from models.vae.tiling import Tiling
+
+CLIP_LENGTH = 77
+"""Tokens that CLIP reads of every prompt."""
+
+
+@dataclass(frozen=True, eq=False)
+class SdText:
+    """The text encoders of a network.
+
+    Attributes:
+        encoders: each with its tokenizer; the features of a token lie side by side.
+        skip: layers at the end of each that are left out for the tokens.
+        normed: whether the final norm follows.
+        is_pooled: whether the network is also told the pooled prompt, of the last encoder.
+    """
+
+    encoders: tuple[tuple[ClipTokenizer, ClipTextEncoder], ...]
+    skip: int
+    normed: bool
+    is_pooled: bool
+
+    @property
+    def num_features(self) -> int:
+        """Channels of a token."""
+        return sum(encoder.num_features for _, encoder in self.encoders)
+
+    @property
+    def num_pooled(self) -> int:
+        """Channels of the pooled prompt."""
+        return self.encoders[-1][1].num_pooled
+
+    def features(self, text: str, device: torch.device, clip_skip: int = 0) -> TextFeatures:
+        """Turn a prompt into features.
+
+        Args:
+            text: the prompt.
+            device: where the encoders live.
+            clip_skip: layers that are left out beyond the network's own (Diffusers counts so; 1 is what A1111 calls 2).
+
+        Raises:
+            UnsupportedInput: no layer would be left.
+        """
+        found = [
+            encoder.features(
+                Tokens(*(part.to(device) for part in tokenizer([text], CLIP_LENGTH))),
+                self.skip + clip_skip,
+                normed=self.normed,
+            )
+            for tokenizer, encoder in self.encoders
+        ]
+        tokens_SC = torch.cat([one.tokens_BLC for one in found], dim=-1)[0]
+        return TextFeatures(tokens_SC, found[-1].pooled_BC[0] if self.is_pooled else None)
+
+
+@dataclass(frozen=True, eq=False)
+class SdComponents:
+    """A folder of Stable Diffusion 1.5 or SDXL, loaded. Fields that models.pipeline.components names are described there."""
+
+    spec: ModelSpec
+    unet: Unet
+    autoencoder: AutoencoderFlux1
+    text: SdText
+    trajectory: DiffusionTrajectory
+    defaults: GenerationDefaults
+    tiling: Tiling
+    query_chunk: int | None
+    revision: str
+    device: torch.device
+    dtype: torch.dtype
+
+    packs_branches = True
+
+    @property
+    def pixels_per_position(self) -> int:
+        return self.autoencoder.params.pixels_per_z
+
+    @torch.no_grad()
+    def encode_text(self, text: str, max_length: int) -> TextFeatures:
+        return self.text.features(text, self.device)
+
+    @torch.no_grad()
+    def encode_picture(self, image_BCHW: Tensor, generator: torch.Generator | None) -> Tensor:
+        latent_BCHW = encoded(self.autoencoder, image_BCHW.to(self.device, self.dtype), self.tiling, generator)
+        return packed(latent_BCHW.to(self.dtype))[0]
+
+    def noise(self, rows: int, columns: int, generator: torch.Generator) -> Tensor:
+        noise_BCHW = initial_noise(self.autoencoder.params.z_channels, rows, columns, generator, self.dtype)
+        return packed(noise_BCHW)[0].to(self.device)
+
+    def mask_channels(self, mask_BCHW: Tensor) -> Tensor:
+        height, width = (side // self.pixels_per_position for side in mask_BCHW.shape[2:])
+        return self.mask_weights(mask_BCHW, height, width)
+
+    def mask_weights(self, mask_BCHW: Tensor, rows: int, columns: int) -> Tensor:
+        weights_BCHW = functional.interpolate(mask_BCHW, size=(rows, columns))
+        return packed(weights_BCHW)[0].to(self.device, self.dtype)
+
+    def image_ids(self, rows: int, columns: int) -> Tensor:
+        return torch.cartesian_prod(torch.arange(rows), torch.arange(columns))
+
+    def reference_ids(self, index: int, rows: int, columns: int) -> Tensor:
+        raise AssertionError("these networks read no references")
+
+    @torch.inference_mode()
+    def constants(
+        self, text: TextFeatures, ids_LA: Tensor, times: Tensor, guidance: float, size: SizeConditioning
+    ) -> UnetConstants:
+        rows, columns = (int(last) + 1 for last in ids_LA[-1])
+        told_T = self.trajectory.told(times).to(self.device)
+        added = None if text.pooled_C is None else self._added(text.pooled_C, size, rows, columns)
+        vec_TC = torch.cat([self.unet.vectors(told_1, added, self.dtype) for told_1 in told_T[:, None]])
+        return UnetConstants(text.tokens_LC.to(self.dtype), vec_TC, rows, columns)
+
+    def _added(self, pooled_C: Tensor, size: SizeConditioning, rows: int, columns: int) -> Added:
+        sizes = self.unet.params.added
+        assert sizes is not None
+        p = self.pixels_per_position
+        numbers = size.numbers(columns * p, rows * p, is_scored=sizes.num_numbers == 5)
+        return Added(pooled_C[None], torch.tensor([numbers], dtype=self.dtype, device=self.device))
+
+    @torch.inference_mode()
+    def velocities(self, rows: Sequence[Branch]) -> list[Tensor]:
+        channels = self.autoencoder.params.z_channels
+        seen = [self._seen(row, channels) for row in rows]
+        outputs = predictions(self.unet, seen, self.query_chunk)
+        return [
+            self.trajectory.velocity(row.tokens_LC[:, :channels], output_LC, row.time)
+            for row, output_LC in zip(rows, outputs, strict=True)
+        ]
+
+    def _seen(self, row: Branch, channels: int) -> UnetRow:
+        """The row as the network sees it: what stands beside the latents with the mask first, and not scaled."""
+        assert isinstance(row.constants, UnetConstants)
+        latents_LC = self.trajectory.seen(row.tokens_LC[:, :channels], row.time)
+        masked_LC, mask_LC = row.tokens_LC[:, channels : 2 * channels], row.tokens_LC[:, 2 * channels :]
+        return UnetRow(torch.cat([latents_LC, mask_LC, masked_LC], dim=-1), row.constants, row.step)
+
+    @torch.no_grad()
+    def decode(self, latents_LC: Tensor, rows: int, columns: int) -> Tensor:
+        latent_BCHW = unpacked(latents_LC[None].to(self.dtype), rows, columns)
+        return decoded(self.autoencoder, latent_BCHW, self.tiling)[0]
