@@ -83,7 +83,7 @@ def _load(settings: Settings) -> LoadedNetworks:
         torch.set_num_threads(num_threads)
     dtype = None if settings.worker.dtype is None else DTYPES[settings.worker.dtype]
     device = torch.device(device_name(settings.worker, torch.cuda.device_count()))
-    return load_networks((BUNDLED, settings.models_dir), device, dtype)
+    return load_networks((BUNDLED, settings.models_dir), device, dtype, settings.worker.weights_bytes)
 
 
 def device_name(worker: WorkerSettings, num_gpus: int) -> str:

@@ -96,6 +96,7 @@ class Worker:
             Scheduler(self._settings.queue.window, class_ageing_s=self._settings.queue.ageing_s),
             emit,
             prompts=PromptCache(PROMPT_CACHE_BYTES),
+            residency=loaded.residency,
         )
         return engine, Loaded(loaded.revisions)
 

@@ -3,9 +3,8 @@
 Who runs next is the scheduler's decision, what a step costs is for Costs to know, and the mathematics is the network's.
 """
 
-import gc
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import inf
 
 import torch
@@ -16,6 +15,7 @@ from workers.engine.conditioning import PromptCache, PromptKey
 from workers.engine.costs import Costs
 from workers.engine.events import Began, EngineEvent, Expired, Failed, Finished, Previewed, PreviewFailed, Stepped
 from workers.engine.network import Network
+from workers.engine.residency import Residency, free_memory
 from workers.engine.row import Denoising, Request, Row, RowKey, Shape
 from workers.engine.scheduler import Candidate, Opening, Scheduler
 
@@ -51,12 +51,14 @@ class Engine:
         emit: Callable[[EngineEvent], None],
         *,
         prompts: PromptCache,
+        residency: Residency | None = None,
         timer: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._networks = networks
         self._scheduler = scheduler
         self._emit = emit
         self._prompts = prompts
+        self._residency = residency or Residency()
         self._timer = timer
         self._rows: dict[RowKey, Row] = {}
         self.costs = Costs()
@@ -100,7 +102,8 @@ class Engine:
         """Pick rows, run one denoise step for them, retire the finished ones."""
         self._expire(now_s)
         picked = self._scheduler.pick(self._candidates(), now_s, self.costs.pack_s)
-        begun = [row for row in (self._rows[candidate.key] for candidate in picked) if self._begin(row)]
+        running = self._running()
+        begun = [row for row in (self._rows[candidate.key] for candidate in picked) if self._begin(row, running)]
         for row in self._denoise(begun):
             self._emit(Stepped(row.request.key, row.num_steps - row.steps_left, row.num_steps))
             if row.steps_left == 0:
@@ -113,12 +116,13 @@ class Engine:
             del self._rows[key]
             self._emit(Expired(key))
 
-    def _begin(self, row: Row) -> bool:
-        """Give an unstarted row its tensors. False when that failed."""
+    def _begin(self, row: Row, running: Collection[str]) -> bool:
+        """Give an unstarted row its tensors, beside networks that run. False when that failed."""
         if row.denoising is not None:
             return True
         self._emit(Began(row.request.key))
         try:
+            self._residency.make_ready(row.request.network, running)
             row.denoising = self._prepared(row)
         except ROW_ERRORS as error:
             self._fail(row, error)
@@ -157,7 +161,7 @@ class Engine:
             return []
         if isinstance(error, torch.OutOfMemoryError | MemoryError):
             self.costs.forbid([row.shape for row in rows])
-            _free()
+            free_memory()
         half = len(rows) // 2
         return self._denoise(rows[:half]) + self._denoise(rows[half:])
 
@@ -198,28 +202,27 @@ class Engine:
             del self._rows[key]
         return keys
 
-    def _candidates(self) -> list[Candidate]:
-        return [self._candidate(row) for row in self._rows.values()]
+    def _running(self) -> set[str]:
+        """Networks of rows that have begun."""
+        return {row.request.network for row in self._rows.values() if row.denoising is not None}
 
-    def _candidate(self, row: Row) -> Candidate:
+    def _candidates(self) -> list[Candidate]:
+        running = self._running()
+        return [self._candidate(row, running) for row in self._rows.values()]
+
+    def _candidate(self, row: Row, running: Collection[str]) -> Candidate:
         request = row.request
         step_s = self.costs.step_s(row.shape, prior_s=request.expected_s / row.num_steps)
         return Candidate(
             key=request.key,
             shape=row.shape,
             priority=request.priority,
-            work_left_s=row.steps_left * step_s + self.costs.end_s(row.shape),
+            work_left_s=row.steps_left * step_s + self.costs.end_s(row.shape) + self._residency.load_s(request.network),
             expected_left_s=request.expected_s * row.steps_left / row.num_steps,
             arrived_at_s=request.arrived_at_s,
             deadline_at_s=request.deadline_at_s,
             has_begun=row.denoising is not None,
             is_alone=request.is_deterministic,
             is_suspect=request.is_suspect,
+            has_room=self._residency.can_be_ready(request.network, running),
         )
-
-
-def _free() -> None:
-    """Give back what a failed step left behind, that of its traceback and of the allocator's cache."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

@@ -33,6 +33,8 @@ class Candidate:
     is_alone: bool = False
     is_suspect: bool = False
     """To be run while no other row has begun."""
+    has_room: bool = True
+    """Whether its network's weights are there, or fit beside those of the rows that have begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,9 @@ class Scheduler:
         A row joins only rows of its network and class. What it costs is the delay of every row before it; what it saves is the rest of
         its own step, for itself and for every row behind it (`newcomers` stands for those that are yet to arrive): the change of the
         sum of latencies. Where rows in one forward cost as much as one after another, nothing joins.
+
+        While the most urgent row cannot begin beside the rows that have begun, because it is a suspect or its weights do not fit, only
+        these run: its turn comes when they are done.
         """
         if not rows:
             return []
@@ -78,9 +83,9 @@ class Scheduler:
         suspect = _suspect([row for _, row in ranked])
         if suspect is not None:
             return [suspect]
-        if ranked[0][1].is_suspect:  # its turn, once what has begun is done
+        if _waits_for_others(ranked[0][1]):
             ranked = [pair for pair in ranked if pair[1].has_begun]
-        ranked = [pair for pair in ranked if not pair[1].is_suspect]
+        ranked = [pair for pair in ranked if not _waits_for_others(pair[1])]
         (its_class, has_time, *_), first = ranked[0]
         if first.is_alone or self.max_rows == 1:
             return [first]
@@ -151,6 +156,10 @@ def _suspect(ranked: Sequence[Candidate]) -> Candidate | None:
     begun = [row for row in ranked if row.has_begun]
     now = begun[0] if len(begun) == 1 else ranked[0]
     return now if now.is_suspect and begun in ([], [now]) else None
+
+
+def _waits_for_others(row: Candidate) -> bool:
+    return row.is_suspect or not row.has_room
 
 
 def _unstarted(rows: Sequence[Candidate]) -> list[Candidate]:

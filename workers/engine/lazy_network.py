@@ -1,0 +1,82 @@
+"""LazyNetwork: a network that is known before its weights are there, and while they are away."""
+
+from collections.abc import Callable, Sequence
+
+from numpy import uint8
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from models.errors import CheckpointError
+from models.pipeline.components import Components, TextFeatures
+from models.pipeline.conditions import Start
+from models.pipeline.image_prompts import ImagePrompter
+from models.pipeline.request import DrawRequest
+from workers.engine.network import Encode, PipelineNetwork, Run
+from workers.engine.row import Denoising
+
+
+def weight_bytes(part: Components | ImagePrompter) -> int:
+    """Bytes of all parameters and buffers of what a folder holds; the same on the meta device."""
+    modules = [value for value in vars(part).values() if isinstance(value, nn.Module)]
+    return sum(tensor.nbytes for module in modules for tensor in (*module.parameters(), *module.buffers()))
+
+
+class LazyNetwork:
+    """A PipelineNetwork that workers.engine.residency loads and unloads; between the two it can do everything."""
+
+    def __init__(
+        self, name: str, outline: Components, load: Callable[[], Components], prompter: ImagePrompter | None = None
+    ) -> None:
+        """
+        Args:
+            name: of the network.
+            outline: the same components on the meta device: all is there but the numbers.
+            load: returns them on the device.
+            prompter: reads picture prompts, where the network takes them.
+        """
+        self.name = name
+        self.revision = outline.revision
+        self.num_bytes = weight_bytes(outline)
+        self._outline = PipelineNetwork(name, outline, prompter)
+        self._load = load
+        self._prompter = prompter
+        self._loaded: PipelineNetwork | None = None
+
+    def load(self) -> None:
+        """Bring the weights to the device.
+
+        Raises:
+            CheckpointError: they cannot be read, or are others than those that the worker found.
+        """
+        components = self._load()
+        if components.revision != self.revision:
+            raise CheckpointError(f"the weights of {self.name} have changed since this worker was started")
+        self._loaded = PipelineNetwork(self.name, components, self._prompter)
+
+    def unload(self) -> None:
+        """Let go of the weights."""
+        self._loaded = None
+
+    def run_of(self, asked: DrawRequest) -> Run:
+        """Known without weights."""
+        return self._outline.run_of(asked)
+
+    def encode(self, text: str, max_length: int) -> TextFeatures:
+        return self._ready.encode(text, max_length)
+
+    def start(self, asked: DrawRequest, encode: Encode) -> Start:
+        return self._ready.start(asked, encode)
+
+    def advance(self, rows: Sequence[Denoising]) -> list[Tensor]:
+        return self._ready.advance(rows)
+
+    def preview(self, row: Denoising, width: int, height: int) -> NDArray[uint8]:
+        return self._ready.preview(row, width, height)
+
+    def decode(self, latents_LC: Tensor, width: int, height: int) -> NDArray[uint8]:
+        return self._ready.decode(latents_LC, width, height)
+
+    @property
+    def _ready(self) -> PipelineNetwork:
+        assert self._loaded is not None, f"the weights of {self.name} are not loaded"
+        return self._loaded
