@@ -13,7 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.accounts.plans import Quota
 from app.core import claims, fairness
 from app.core.db.engine import Database
+from app.core.db.tables.generation import Generation
 from app.core.fairness import Lane
+from app.generations import estimates
 from app.generations.repository import pools_left_waiting
 from app.quota.active_tasks import num_active
 from app.quota.free_images import usage
@@ -30,6 +32,11 @@ QUESTIONS: dict[str, Question] = {
     "sweep_is_due": lambda session: claims.sweep_is_due(session, EPOCH),
     "left waiting": lambda session: pools_left_waiting(session, EPOCH),
     "free images": lambda session: usage(session, "a", Quota(1, 1, frozenset(), 1), EPOCH),
+    "ahead": lambda session: estimates.ahead(
+        session, Generation(pool=POOL, priority=0, virtual_start=0.0, queued_at=EPOCH, id="a")
+    ),
+    "running": lambda session: estimates.running(session, POOL),
+    "served": lambda session: estimates.served(session, POOL, 0),
     "active tasks": lambda session: num_active(session, "a", "flux-nano"),
 }
 
