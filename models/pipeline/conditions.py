@@ -97,7 +97,8 @@ def start(
     rows, columns = latent_grid(request.width, request.height, components.pixels_per_position)
     generator, source = generator_of(request.seed), masked(request.inputs)
     control_LC = _control(components, request, generator)
-    clean_LC = _encoded(components, request, source, generator)
+    forgets = source is not None and source.mask is not None and _strength(components, request) == 1
+    clean_LC = _encoded(components, request, source, generator, forgets=forgets)
     noise_LC = components.noise(rows, columns, generator)
     filled_LC = _masked_image(components, request, source, generator)
     kept = None if filled_LC is not None else _kept(components, request, source, clean_LC, noise_LC)
@@ -113,7 +114,7 @@ def start(
         references_LC=torch.cat([reference.tokens_LC for reference in references]) if references else None,
         kept=kept,
     )
-    return Start(_first(components, clean_LC, noise_LC, float(times[0])), conditions)
+    return Start(_first(components, None if forgets else clean_LC, noise_LC, float(times[0])), conditions)
 
 
 def _first(components: Components, clean_LC: Tensor | None, noise_LC: Tensor, time: float) -> Tensor:
@@ -133,8 +134,11 @@ def num_run_steps(components: Components, request: DrawRequest) -> int:
     """Return how many steps a request takes: the end of its schedule when a picture is given."""
     if request.inputs.image is None:
         return request.num_steps
-    strength = components.defaults.strength if request.strength is None else request.strength
-    return request.num_steps - components.trajectory.first_step(request.num_steps, strength)
+    return request.num_steps - components.trajectory.first_step(request.num_steps, _strength(components, request))
+
+
+def _strength(components: Components, request: DrawRequest) -> float:
+    return components.defaults.strength if request.strength is None else request.strength
 
 
 def num_reference_tokens(components: Components, request: DrawRequest) -> int:
@@ -156,9 +160,10 @@ def _control(components: Components, request: DrawRequest, generator: torch.Gene
 
 
 def _encoded(
-    components: Components, request: DrawRequest, source: Source | None, generator: torch.Generator
+    components: Components, request: DrawRequest, source: Source | None, generator: torch.Generator, *, forgets: bool
 ) -> Tensor | None:
-    if source is None:
+    is_unused = forgets and components.spec.channels is Channels.MASKED_IMAGE
+    if source is None or (is_unused and not components.trajectory.encodes_forgotten):
         return None
     return components.encode_picture(pixels(source.image, request.width, request.height), generator)
 

@@ -19,6 +19,11 @@ from models.samplers.schedules import FlowSchedule, first_step, flow_times, nois
 class Trajectory(Protocol):
     """The way from noise to picture."""
 
+    @property
+    def encodes_forgotten(self) -> bool:
+        """Whether a picture to fill is encoded where none of it is kept, as Diffusers has it: what that draws comes before the noise."""
+        ...
+
     def times(self, num_tokens: int, num_steps: int) -> Tensor:
         """The times of a whole run, float32 on the CPU, falling to 0.
 
@@ -47,6 +52,8 @@ class FlowTrajectory:
 
     schedule: FlowSchedule
 
+    encodes_forgotten = True
+
     def times(self, num_tokens: int, num_steps: int) -> Tensor:
         return flow_times(self.schedule, num_tokens, num_steps)
 
@@ -73,6 +80,8 @@ class DiffusionTrajectory:
     training: NoiseSchedule
     grid: Ratios
     prediction: Prediction
+
+    encodes_forgotten = False
 
     def times(self, num_tokens: int, num_steps: int) -> Tensor:
         schedule = self.grid(self.training, num_steps)
