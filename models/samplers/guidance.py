@@ -1,6 +1,186 @@
-"""Guidance: how a step follows the prompt more closely than the network alone would."""
+"""Guidance: how a step follows the prompt more closely than the network alone would, as values that add up.
 
+Every rule compares the network's output for the prompt with one for something else, the negative prompt or a perturbed network, and
+moves the output further away from that. Rules that compare with different things combine: their moves are added. What a rule remembers
+from step to step is a value of the row.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+import torch
 from torch import Tensor
+
+from models.errors import UnsupportedInput
+from models.samplers.plan import Plan
+from models.samplers.points import Point
+from models.samplers.prediction import Prediction
+
+
+class Branch(StrEnum):
+    """What the network is asked about a row's latents; each is one forward."""
+
+    PROMPT = "prompt"
+    NEGATIVE = "negative"
+    """For the negative prompt."""
+    PERTURBED = "perturbed"
+    """For the prompt, while the self-attention of the named blocks looks nowhere but at itself."""
+
+
+@dataclass(frozen=True)
+class Strength:
+    """How strongly a rule acts at each step.
+
+    Attributes:
+        scales: one for all steps, or one for each. For comparisons with the negative prompt 1 is none.
+        start: share of the steps that pass before it acts, in [0, 1].
+        stop: share of the steps after which it no longer acts, in [0, 1].
+    """
+
+    scales: tuple[float, ...]
+    start: float = 0.0
+    stop: float = 1.0
+
+    def at(self, step: int, num_steps: int) -> float | None:
+        """The scale at a step; None where it does not act.
+
+        Raises:
+            UnsupportedInput: scales for another number of steps, or shares outside [0, 1].
+        """
+        if not 0 <= self.start <= self.stop <= 1:
+            raise UnsupportedInput(f"guidance: {self.start:g} to {self.stop:g} is no part of a run")
+        if len(self.scales) not in (1, num_steps):
+            raise UnsupportedInput(f"guidance: {len(self.scales)} scales for {num_steps} steps")
+        if not int(self.start * num_steps) <= step < int(self.stop * num_steps):
+            return None
+        return self.scales[0] if len(self.scales) == 1 else self.scales[step]
+
+
+def constant(scale: float) -> Strength:
+    """The same scale at every step."""
+    return Strength((scale,))
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """One evaluation of one row.
+
+    Attributes:
+        latents: that the network saw, of this row alone.
+        at: where they stand.
+        prediction: what the network predicts.
+        step: index of the step.
+        num_steps: steps of the run.
+    """
+
+    latents: Tensor
+    at: Point
+    prediction: Prediction
+    step: int
+    num_steps: int
+
+
+class Move(NamedTuple):
+    """What a rule adds to the output for the prompt, and what it remembers."""
+
+    added: Tensor
+    memory: Tensor | None = None
+
+
+class Rule(Protocol):
+    """A comparison of the prompt's output with another."""
+
+    @property
+    def against(self) -> Branch:
+        """What it compares with."""
+        ...
+
+    def scale(self, step: int, num_steps: int) -> float | None:
+        """Its scale at a step; None where it changes nothing."""
+        ...
+
+    def move(self, seen: Seen, prompt: Tensor, other: Tensor, scale: float, memory: Tensor | None) -> Move:
+        """What is added to `prompt`, the network's output for the prompt, given the one for `against`."""
+        ...
+
+
+Memory = tuple[Tensor | None, ...]
+"""What each rule remembers."""
+
+
+class Guided(NamedTuple):
+    """The output that a step continues with, and what the rules remember for the next."""
+
+    output: Tensor
+    memory: Memory
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """Rules, added up.
+
+    Attributes:
+        rules: each with another branch.
+        rescale: how far the output's deviation is brought back to that of the prompt's, in [0, 1]
+            (Lin et al. 2023, arXiv:2305.08891, eq. 15 and 16).
+        zero_steps: first steps whose output is 0, for which nothing is asked (CFG-Zero*, arXiv:2503.18886).
+    """
+
+    rules: tuple[Rule, ...] = ()
+    rescale: float = 0.0
+    zero_steps: int = 0
+
+    def __post_init__(self) -> None:
+        against = [rule.against for rule in self.rules]
+        if len(set(against)) != len(against):
+            raise UnsupportedInput(f"guidance: two rules compare with the same branch: {', '.join(against)}")
+        if not 0 <= self.rescale <= 1:
+            raise UnsupportedInput(f"guidance: rescale {self.rescale:g} is not in [0, 1]")
+
+    def branches(self, step: int, num_steps: int) -> tuple[Branch, ...]:
+        """What the network is asked at a step, in order; nothing where the output is 0 anyway."""
+        if step < self.zero_steps:
+            return ()
+        return (Branch.PROMPT, *(rule.against for rule, _ in self._acting(step, num_steps)))
+
+    def forwards(self, plan: Plan, num_steps: int) -> int:
+        """Forwards of a whole run.
+
+        Args:
+            plan: of the sampler.
+            num_steps: steps of the run.
+        """
+        return sum(len(self.branches(evaluation.step, num_steps)) for evaluation in plan)
+
+    def combined(self, seen: Seen, outputs: Mapping[Branch, Tensor], memory: Memory = ()) -> Guided:
+        """Combine the network's outputs.
+
+        Args:
+            seen: the evaluation.
+            outputs: one for each of branches(seen.step, seen.num_steps), shaped like seen.latents.
+            memory: of the evaluation before; empty at the first.
+        """
+        memory = memory or (None,) * len(self.rules)
+        if seen.step < self.zero_steps:
+            return Guided(torch.zeros_like(seen.latents), memory)
+        prompt = outputs[Branch.PROMPT]
+        total, remembered = prompt, dict(zip(self.rules, memory, strict=True))
+        for rule, scale in self._acting(seen.step, seen.num_steps):
+            added, remembered[rule] = rule.move(seen, prompt, outputs[rule.against], scale, remembered[rule])
+            total = total + added
+        return Guided(self._rescaled(total, prompt), tuple(remembered[rule] for rule in self.rules))
+
+    def _acting(self, step: int, num_steps: int) -> Sequence[tuple[Rule, float]]:
+        scales = [(rule, rule.scale(step, num_steps)) for rule in self.rules]
+        return [(rule, scale) for rule, scale in scales if scale is not None]
+
+    def _rescaled(self, total: Tensor, prompt: Tensor) -> Tensor:
+        if not self.rescale or total is prompt:
+            return total
+        factor = prompt.std() / total.std().clamp(min=1e-12)
+        return total * (self.rescale * factor + (1 - self.rescale))
 
 
 def classifier_free(positive: Tensor, negative: Tensor, scale: float) -> Tensor:

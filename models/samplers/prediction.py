@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 
+import torch
 from torch import Tensor
 
 from models.errors import UnsupportedSampler
@@ -22,6 +23,26 @@ class Prediction(StrEnum):
     """noise - picture, the velocity of flow matching (Lipman et al. 2022, arXiv:2210.02747)."""
 
 
+def weights(prediction: Prediction, at: Point) -> tuple[float, float]:
+    """How the clean picture follows from latents and output: their weights in it.
+
+    Args:
+        prediction: what the output is.
+        at: where the latents stand; for epsilon its alpha is above 0.
+    """
+    match prediction:
+        case Prediction.EPSILON:
+            return 1.0 / at.alpha, -at.sigma / at.alpha
+        case Prediction.V:
+            size = at.alpha**2 + at.sigma**2
+            return at.alpha / size, -at.sigma / size
+        case Prediction.SAMPLE:
+            return 0.0, 1.0
+        case Prediction.FLOW:
+            size = at.alpha + at.sigma
+            return 1.0 / size, -at.sigma / size
+
+
 def denoised(prediction: Prediction, at: Point, latents: Tensor, output: Tensor) -> Tensor:
     """The clean picture that the network predicts.
 
@@ -32,18 +53,11 @@ def denoised(prediction: Prediction, at: Point, latents: Tensor, output: Tensor)
         output: of the network, after guidance; same shape.
 
     Returns:
-        The prediction of the picture's latents, in the finer of both dtypes.
+        The prediction of the picture's latents, float32 or finer.
     """
-    match prediction:
-        case Prediction.EPSILON:
-            return (latents - at.sigma * output) / at.alpha
-        case Prediction.V:
-            # Divided by alpha^2 + sigma^2, which is 1 but for flow matching.
-            return (at.alpha * latents - at.sigma * output) / (at.alpha**2 + at.sigma**2)
-        case Prediction.SAMPLE:
-            return output
-        case Prediction.FLOW:
-            return (latents - at.sigma * output) / (at.alpha + at.sigma)
+    of_latents, of_output = weights(prediction, at)
+    finer = torch.promote_types(latents.dtype, torch.float32)
+    return of_latents * latents.to(finer) + of_output * output.to(finer)
 
 
 def check_prediction(prediction: Prediction, schedule: Schedule) -> None:
