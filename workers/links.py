@@ -38,7 +38,7 @@ class Rhythm:
     window: int
     renew_s: float
     drain_s: float
-    hung_after_s: float = 600.0
+    hung_after_s: float
     """The longest that a single step may take before the engine counts as hung."""
     goodbye_s: float = 3.0
     """Seconds for the last writes of a worker that ends."""

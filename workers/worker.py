@@ -84,8 +84,8 @@ class Worker:
         return not self._io_thread.is_alive()
 
     def join_engine(self) -> bool:
-        """Whether the engine's thread has ended too, waiting a little for its step."""
-        self._engine_thread.join(ENGINE_JOIN_S)
+        """Whether the engine's thread has ended too, waiting a little for its step; not in a worker that failed, for its may hang."""
+        self._engine_thread.join(ENGINE_JOIN_S if self.exit_code == 0 else 0.0)
         return not self._engine_thread.is_alive()
 
     def _build(self, emit: Callable[[EngineEvent], None]) -> tuple[Engine, Loaded]:
@@ -141,7 +141,8 @@ class Worker:
             doorbell=self._doorbell,
             schema_is_current=lambda: schema_is_current(database),
         )
-        rhythm = Rhythm(settings.queue.window, settings.queue.renew_s, settings.worker.drain_s)
+        queue, own = settings.queue, settings.worker
+        rhythm = Rhythm(queue.window, queue.renew_s, own.drain_s, own.hung_after_s)
         return WorkerIO(links, self._engine, worker, rhythm, self._clock)
 
     def _record(self) -> WorkerRecord:

@@ -249,6 +249,8 @@ class WorkerSettings(Group):
     what was not used for longest; empty: all are loaded at the start and stay."""
     drain_s: float = Field(default=30.0, ge=0)
     """Seconds that running generations get to finish after SIGTERM, at least 0; the rest is handed back."""
+    hung_after_s: float = Field(default=600.0, gt=0)
+    """Longest that one step, or loading weights, may take in seconds, above 0; then the worker ends and its rows run elsewhere."""
     id: str | None = None
     """Name of this worker; empty: a random one."""
 
