@@ -90,6 +90,7 @@ class Bench:
         database: Database,
         *,
         window: int = 8,
+        max_rows: int = 1,
         renew_s: float = 0.02,
         drain_s: float = WITHIN_S,
         make_port: Callable[..., SqlWorkPort] = SqlWorkPort,
@@ -106,7 +107,9 @@ class Bench:
         loop = asyncio.get_running_loop()
         self.engine = EngineLoop(
             lambda emit: (
-                Engine({NETWORK: self.network}, Scheduler(window, max_rows=1), emit, prompts=PromptCache(1 << 20)),
+                Engine(
+                    {NETWORK: self.network}, Scheduler(window, max_rows=max_rows), emit, prompts=PromptCache(1 << 20)
+                ),
                 Loaded({NETWORK: self.network.revision}),
             ),
             lambda reply: loop.call_soon_threadsafe(self.replies.put_nowait, reply) and None,

@@ -205,6 +205,28 @@ async def test_a_row_that_fails_is_tried_again_and_then_given_up_without_its_nei
     assert await balance(database, account) == (CREDITS_MICRO - PRICE_MICRO, 0)
 
 
+async def test_rows_that_share_steps_are_settled_each_as_its_own(
+    database: Database, make_account: MakeAccount, submit: Submit
+) -> None:
+    """Four images of a task, one of which fails in every step and one when it is decoded; the others equal those drawn alone."""
+    account = await make_account()
+    stored: list[set[str]] = []
+    for max_rows in (4, 1):
+        ids = await submit(account, num_images=4)
+        bench = Bench(database, max_rows=max_rows)
+        await bench.change_spec(ids[1], prompt="fails-step always")
+        await bench.change_spec(ids[2], prompt="fails-decoding always")
+        bench.gate.open()
+        async with running(bench):
+            settled = [await bench.row_when(one, lambda row: row.finished_at is not None) for one in ids]
+        assert [row.error_code for row in settled] == [None, "out_of_memory", "non_finite_image", None]
+        assert [row.failures for row in settled] == [0, 3, 1, 0]
+        assert (max(bench.network.num_rows_by_call) > 1) == (max_rows > 1)
+        stored.append({str(row.sha256) for row in settled if row.state == "ready"})
+    assert stored[0] == stored[1]
+    assert await balance(database, account) == (CREDITS_MICRO - 4 * PRICE_MICRO, 0)
+
+
 @sqlite_only
 async def test_a_failure_that_would_repeat_is_not_repeated(
     database: Database, make_account: MakeAccount, submit: Submit
