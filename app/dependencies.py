@@ -18,6 +18,7 @@ from app.core.events.base import EventBus
 from app.core.secret_file import Secrets
 from app.core.storage.base import ObjectStore
 from app.metering.price_book import PriceBook
+from app.moderation.verdict import Moderator
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Gateway:
     store: ObjectStore
     dispatcher: Dispatcher
     events: EventBus
+    moderator: Moderator
 
     @asynccontextmanager
     async def work(self) -> AsyncGenerator[Work]:

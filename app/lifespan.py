@@ -26,6 +26,7 @@ from app.generations.sweeper import Sweeper
 from app.generations.waiting import Waiters
 from app.limits.gcra import MemoryBurstStore
 from app.metering.price_book import PriceBook
+from app.moderation.opening import open_moderator
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -85,6 +86,7 @@ async def _open(
         store=open_store(settings),
         dispatcher=open_dispatcher(settings, events, stack),
         events=events,
+        moderator=open_moderator(settings.moderation, stack),
     )
     app.state.gateway, app.state.key_uses, app.state.progress = parts, key_uses, progress
     app.state.bursts, app.state.waiters = MemoryBurstStore(), waiters

@@ -273,6 +273,12 @@ async def settle_cancelled(session: AsyncSession, generation_id: str, attempt: i
     return bool(await _end(session, _owned([(generation_id, attempt)]), GenerationState.CANCELLED, now))
 
 
+async def moderate(session: AsyncSession, task_id: str, reasons: str, now: datetime) -> None:
+    """End a task that is still queued because of what it asks for; what it holds is released."""
+    queued = and_(Generation.task_id == task_id, Generation.state == GenerationState.QUEUED)
+    await _end(session, queued, GenerationState.REQUEST_MODERATED, now, code="request_moderated", message=reasons)
+
+
 async def request_cancel(session: AsyncSession, task_id: str, now: datetime) -> list[Settled]:
     """Cancel what is queued at once; ask the workers to stop what runs (they or the sweep will settle it)."""
     of_task = Generation.task_id == task_id

@@ -193,6 +193,13 @@ class PlanSettings(Group):
     max_active: int | None = Field(default=None, ge=1)
 
 
+class WeightsSettings(Group):
+    """Where the weights of one network are fetched from."""
+
+    url: str = Field(pattern=r"^(s3|https?|file)://.+$")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
 class PriceSettings(Group):
     """What images cost."""
 
@@ -207,6 +214,21 @@ class OpenAISettings(Group):
     """Public name that draws when a request names no model."""
     models: dict[str, str] = {}
     """Public names behind the names that clients insist on, as a JSON object: `{"gpt-image-1": "flux-2-klein-4b"}`."""
+
+
+class ModerationSettings(Group):
+    """What is not drawn. A blocked request ends as `Request Moderated`, and costs nothing."""
+
+    policy: Literal["keywords", "off"] = "keywords"
+    """`keywords`: words by category, each up to a `safety_tolerance`; `off`: no words are looked at."""
+    words: AbsolutePath | None = None
+    """JSON file of categories instead of the built-in ones; docs/moderation.md says how it is written."""
+    classifier_url: str | None = Field(default=None, pattern=r"^https?://[^/]+(/.*)?$")
+    """Address of a service that judges requests after the words have let them through; empty: none."""
+    classifier_timeout_s: float = Field(default=3.0, gt=0, le=60)
+    """Seconds that the classifier has, above 0 to 60."""
+    without_classifier: Literal["refuse", "draw"] = "refuse"
+    """While the classifier is away, requests are refused with 503, or drawn unjudged."""
 
 
 class ResultSettings(Group):
@@ -286,6 +308,9 @@ class Settings(BaseSettings):
     models_dir: AbsolutePath = Field(default_factory=_default_models_dir)
     """Folder of imported weights, one folder a network; default models in the data directory.
     Bundled weights are always found."""
+    weights: dict[str, WeightsSettings] = {}
+    """Networks that workers fetch into that folder, as a JSON object: `{"flux-dev": {"url": "s3://bucket/flux-dev", "sha256": "..."}}`;
+    the sum is that of the folder's darkroom.json. docs/storage.md says more."""
     plans: dict[str, PlanSettings] = {}
     """Plans to change or add, as a JSON object: `{"studio": {"weight": 8, "max_active": 50}}`; `priority` is 0 to 2."""
     database: DatabaseSettings = DatabaseSettings()
@@ -297,6 +322,7 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()
     prices: PriceSettings = PriceSettings()
     openai: OpenAISettings = OpenAISettings()
+    moderation: ModerationSettings = ModerationSettings()
     results: ResultSettings = ResultSettings()
     secrets: SecretSettings = SecretSettings()
     worker: WorkerSettings = WorkerSettings()

@@ -6,7 +6,7 @@ ServiceError
 ├── InsufficientCredits 402, SpendingLimitReached 402
 ├── TooManyActive 429, QuotaUsedUp 429, RateLimited 429
 ├── NotServed 501
-└── Unavailable 503: ModelUnavailable, QueueFull
+└── Unavailable 503: ModelUnavailable, ModerationUnavailable, QueueFull
 
 How an error looks on the wire is its dialect's business (app.api). ConfigurationError stands beside the tree: it stops a
 process before it serves anybody.
@@ -161,6 +161,12 @@ class ModelUnavailable(Unavailable):
     """No pool has registered the weights behind the public name."""
 
     code = "model_unavailable"
+
+
+class ModerationUnavailable(Unavailable):
+    """The classifier is away, and the operator wants nothing drawn that it has not judged."""
+
+    code = "moderation_unavailable"
 
 
 class QueueFull(Unavailable):

@@ -12,6 +12,9 @@ GENERATIONS_SUBMITTED = Counter(
     "darkroom_generations_submitted_total", "Generations that were accepted and paid for, by public name.", ["model"]
 )
 REFUSED = Counter("darkroom_refusals_total", "Requests that were refused, by the error's code.", ["code"])
+MODERATED = Counter(
+    "darkroom_requests_moderated_total", "Requests that moderation blocked, by the moderator that did.", ["moderator"]
+)
 SWEPT = Counter(
     "darkroom_generations_swept_total", "Generations that a sweep ended or queued again, by their new state.", ["state"]
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.core import ledger
+from app.core import claims, ledger
 from app.core.db.tables.generation import Generation
 from app.core.db.tables.task import Task
 from app.core.errors import InsufficientCredits, ModelUnavailable, QueueFull
@@ -21,6 +21,7 @@ from app.generations import idempotency, repository
 from app.generations.expected import expected_s
 from app.generations.idempotency import Answer, Retryable
 from app.metering.pricing import Price, credits_text, price
+from app.moderation.verdict import DEFAULT_TOLERANCE
 from app.quota.admission import Admission, admit
 
 RETRY_QUEUE_FULL_S = 5.0
@@ -38,6 +39,8 @@ class Order:
     """The key that sent it; None for a caller without one."""
     retryable: Retryable | None = None
     """How to recognise the request when it is sent again; None: each time is the first."""
+    safety_tolerance: int = DEFAULT_TOLERANCE
+    """0 is strictest, 6 most tolerant."""
     num_images: int = 1
     """Image i has the spec's seed + i; each is priced, paid and run by itself."""
 
@@ -59,14 +62,19 @@ Respond = Callable[[Submitted], Answer]
 async def submit(parts: Gateway, order: Order, respond: Respond) -> Answer:
     """Queue a task's images, or answer again what the same request was answered before.
 
-    Raises ModelUnavailable, QueueFull, InsufficientCredits, IdempotencyMismatch or what `admit` raises; then nothing has happened.
+    What moderation blocks is queued and ended at once: its caller polls as for any other task, and pays nothing.
+    Raises ModelUnavailable, ModerationUnavailable, QueueFull, InsufficientCredits, IdempotencyMismatch or what `admit` raises; then nothing has happened.
     """
+    # Before the transaction: a classifier takes its time.
+    verdict = await parts.moderator.check(order.spec.prompt, order.safety_tolerance)
     now = parts.clock.utc_now()
     async with parts.work() as work:
         earlier = await _earlier_answer(work, order, now)
         if earlier is not None:
             return earlier
         submitted = await _insert(parts, work, order, now)
+        if verdict.is_blocked:
+            await claims.moderate(work.session, submitted.task_id, verdict.to_text(), now)
         answer = respond(submitted)
         if order.retryable is not None:
             await idempotency.keep(work.session, order.account_id, order.retryable, submitted.task_id, answer)

@@ -12,6 +12,7 @@ from app.core.states import GenerationState, task_state
 from app.generations.delivery import result_path
 from app.generations.repository import TaskRead
 from app.metering.pricing import credits_number
+from app.moderation.verdict import Verdict
 
 NOT_FOUND: Status = "Task not found"
 
@@ -71,7 +72,9 @@ def _times(started_at: datetime | None, finished_at: datetime | None) -> dict[st
     return {"start_time": start, "end_time": end, "duration": max(0.0, end - start)}
 
 
-def _failure(generation: Generation, state: GenerationState) -> dict[str, str]:
+def _failure(generation: Generation, state: GenerationState) -> dict[str, Any]:
+    if state in (GenerationState.REQUEST_MODERATED, GenerationState.CONTENT_MODERATED):
+        return {"Moderation Reasons": list(Verdict.from_text(generation.error_message or "").reasons)}
     if state is GenerationState.CANCELLED:
         return {"code": "cancelled", "message": "the generation was cancelled; nothing was charged"}
     if state is GenerationState.ERROR:

@@ -32,6 +32,7 @@ from app.generations.idempotency import Answer
 from app.generations.repository import TaskRead
 from app.generations.service import Order, Submitted, submit
 from app.metering.pricing import credits_number
+from app.moderation.verdict import clamped
 
 DIALECT = "bfl"
 PREFIX = "/v1"
@@ -77,7 +78,8 @@ def _submit_to(name: str, schema: type[Inputs]) -> Callable[..., Awaitable[JSONR
         pictures = await read_pictures(body, model)
         spec = to_spec(body, model, pictures)
         again = retryable(key, request, body)
-        order = Order(caller.account_id, DIALECT, spec, kept_request(body, pictures), caller.key_id, again)
+        tolerance = clamped(body.safety_tolerance)
+        order = Order(caller.account_id, DIALECT, spec, kept_request(body, pictures), caller.key_id, again, tolerance)
         host = public_url(request, parts.settings)
         async with kept(parts.store, pictures):
             answer = await submit(parts, order, lambda task: _submitted(parts, host, spec, task))

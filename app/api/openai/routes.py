@@ -30,10 +30,13 @@ from app.generations.idempotency import Answer
 from app.generations.service import Order, submit
 from app.generations.waiting import Waiters
 from app.limits.retried import HEADER
+from app.moderation.verdict import DEFAULT_TOLERANCE
 
 DIALECT = "openai"
 FAILED = {RETRY_HEADER: "false"}
 """The service has tried again already."""
+_TOLERANCE = {"low": 4, "auto": DEFAULT_TOLERANCE}
+"""OpenAI's two words on Black Forest Labs' scale."""
 LEFT = 499
 """For the log: the client has hung up."""
 STREAMING = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -100,6 +103,7 @@ async def _submit(
         key_id=caller.key_id,
         # by what it asks for, not by how it wants to be told
         retryable=retryable(key, request, inputs, spec.model, num_images, spec.output_quality),
+        safety_tolerance=_TOLERANCE[body.moderation or "auto"],
         num_images=num_images,
     )
     async with kept(parts.store, pictures):

@@ -51,6 +51,7 @@ from app.generations.idempotency import Answer, Retryable
 from app.generations.service import Order, Submitted, submit
 from app.metering.price_book import PriceBook
 from app.metering.rules import ByMegapixel, Flat
+from app.moderation.keywords import KeywordPolicy
 from tests.app.core.money_model import Model, ModelAnswer, ModelRow
 from tests.fixtures.accounts import nano_spec
 
@@ -186,6 +187,7 @@ class World:
             store=MemoryObjectStore(),
             dispatcher=Silence(),
             events=LocalEventServer(folder / "events.sock"),
+            moderator=KeywordPolicy(),
         )
 
     @property

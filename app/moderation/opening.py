@@ -1,0 +1,43 @@
+"""The moderators that settings ask for, one after the other: the first that blocks has said why."""
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from app.core.config import ModerationSettings
+from app.core.metrics import MODERATED
+from app.moderation.classifier import HttpClassifier
+from app.moderation.keywords import BUILT_IN, KeywordPolicy, read_categories
+from app.moderation.verdict import ALLOWED, Moderator, Verdict
+
+
+@dataclass(frozen=True)
+class InTurn:
+    """Several moderators as one, the cheapest first. Verdicts are counted; what they were about is not kept."""
+
+    moderators: Sequence[Moderator]
+
+    async def check(self, prompt: str, tolerance: int) -> Verdict:
+        for moderator in self.moderators:
+            verdict = await moderator.check(prompt, tolerance)
+            if verdict.is_blocked:
+                MODERATED.labels(type(moderator).__name__).inc()
+                return verdict
+        return ALLOWED
+
+
+def open_moderator(settings: ModerationSettings, stack: AsyncExitStack) -> Moderator:
+    """What the settings ask for; the stack hangs up.
+
+    Raises:
+        ConfigurationError: the operator's words cannot be read.
+    """
+    moderators: list[Moderator] = []
+    if settings.policy == "keywords":
+        moderators.append(KeywordPolicy(BUILT_IN if settings.words is None else read_categories(settings.words)))
+    if settings.classifier_url is not None:
+        is_needed = settings.without_classifier == "refuse"
+        classifier = HttpClassifier(settings.classifier_url, settings.classifier_timeout_s, is_needed=is_needed)
+        stack.push_async_callback(classifier.close)
+        moderators.append(classifier)
+    return InTurn(moderators)

@@ -1,0 +1,56 @@
+"""What moderation says of a request, and how strict a caller wants it."""
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+STRICTEST: Final = 0
+MOST_TOLERANT: Final = 6
+DEFAULT_TOLERANCE: Final = 2
+_SEPARATOR: Final = "; "
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Why a request is not drawn; without reasons it is.
+
+    Attributes:
+        reasons: names of categories, as callers are shown them.
+    """
+
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def is_blocked(self) -> bool:
+        return bool(self.reasons)
+
+    def to_text(self) -> str:
+        """As a row keeps it."""
+        return _SEPARATOR.join(self.reasons)
+
+    @classmethod
+    def from_text(cls, text: str) -> "Verdict":
+        return cls(tuple(text.split(_SEPARATOR)) if text else ())
+
+
+ALLOWED: Final = Verdict()
+
+
+class Moderator(Protocol):
+    """Looks at what a request says, before anything is reserved for it."""
+
+    async def check(self, prompt: str, tolerance: int) -> Verdict:
+        """Judge a request.
+
+        Args:
+            prompt: of the request. A negative prompt says what is not wanted, and is nobody's business.
+            tolerance: Black Forest Labs' safety_tolerance: 0 is strictest, 6 most tolerant.
+
+        Raises:
+            ModerationUnavailable: nobody can judge now, and the operator wants nothing drawn unjudged.
+        """
+        ...
+
+
+def clamped(tolerance: int | None) -> int:
+    """A caller's safety_tolerance in its range; clients send more than some routes allow."""
+    return DEFAULT_TOLERANCE if tolerance is None else min(max(tolerance, STRICTEST), MOST_TOLERANT)
