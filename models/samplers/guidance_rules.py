@@ -3,7 +3,6 @@ at which it acts."""
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from models.samplers.guidance import Branch, Move, Seen, Strength

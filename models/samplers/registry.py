@@ -28,10 +28,11 @@ DPMPP_2M_SDE = Sampler("dpmpp_2m_sde", multistep, order=2, eta=1.0, draws_float3
 DPMPP_2M_SDE_HEUN = Sampler(
     "dpmpp_2m_sde_heun", partial(multistep, second=second_phi), order=2, eta=1.0, draws_float32=True
 )
-DPMPP_3M = Sampler("dpmpp_3m", partial(multistep, order=3), order=3)
+DPMPP_3M = Sampler("dpmpp_3m", partial(multistep, order=3), order=2)
 DPMPP_3M_SDE = Sampler(
-    "dpmpp_3m_sde", partial(multistep, order=3, second=second_phi), order=3, eta=1.0, draws_float32=True
+    "dpmpp_3m_sde", partial(multistep, order=3, second=second_phi), order=2, eta=1.0, draws_float32=True
 )
+"""As published they see three pictures and are of order 2 all the same: models.samplers.dpmpp.third_phi says why."""
 DPMPP_SDE = Sampler("dpmpp_sde", stochastic, order=2, per_step=2, eta=1.0, draws_float32=True)
 UNIPC = Sampler("unipc", unipc, order=3)
 DEIS = Sampler("deis", deis, order=2)
