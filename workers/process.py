@@ -19,6 +19,7 @@ from app.core.logging import configure_logging
 from models.host_memory import keep_freed_memory
 from models.pipeline.loading import DTYPES
 from workers.networks import BUNDLED, LoadedNetworks, load_networks
+from workers.weights import fetch_weights
 from workers.worker import Worker
 
 LOOK_S = 1.0
@@ -32,6 +33,10 @@ def run(data_dir: Path | None, place: Mapping[str, int]) -> None:
         settings = load_settings(**({} if data_dir is None else {"data_dir": data_dir}), worker=dict(place))
     except ConfigurationError as error:
         sys.exit(f"python -m workers: {error}")
+    if settings.weights:
+        # Before anything watches how long loading takes: what comes from far away may take an hour.
+        configure_logging(settings.log)
+        fetch_weights(settings)
     serve(settings, lambda: _load(settings))
 
 

@@ -37,7 +37,7 @@ class S3ObjectStore:
         address = urlsplit(settings.url)
         self._bucket = address.netloc
         self._prefix = address.path.strip("/")
-        self._client = _client(settings)
+        self._client = s3_client(settings)
         self._deadline_s = settings.deadline_s
 
     async def put(self, key: str, data: bytes, content_type: str) -> None:
@@ -94,7 +94,7 @@ class S3ObjectStore:
         return StoreDown(f"bucket {self._bucket!r}, key {key!r}: {why}")
 
 
-def _client(settings: StorageSettings) -> Any:
+def s3_client(settings: StorageSettings) -> Any:
     """Access keys that are not in the settings come from where AWS's tools look: environment, files, the machine's role."""
     secret = settings.secret_access_key
     return Session().client(
