@@ -91,12 +91,12 @@ def photograph_like(num_pictures: int, side: int, seed: int) -> Tensor:
 def outlook(before_LC: Tensor, after_LC: Tensor, t_before: float, t_after: float) -> Tensor:
     """Where the line through the latents before and after a step ends at time 0: the picture that the network sees now.
 
-    Exact for Euler's method on a flow. In float32, L x C.
+    Exact for Euler's method, on a flow or in the sigmas of a diffusion. In float32, L x C.
 
     Args:
         before_LC: latents at t_before.
         after_LC: latents at t_after, which is smaller.
-        t_before: time in (0, 1].
+        t_before: time, or sigma, above 0.
         t_after: time in [0, t_before).
     """
     slope_LC = (after_LC.float() - before_LC.float()) / (t_after - t_before)
