@@ -24,6 +24,7 @@ from app.core.storage.opening import open_store
 from app.dependencies import Gateway
 from app.generations.sweeper import Sweeper
 from app.generations.waiting import Waiters
+from app.generations.watching import Watchers
 from app.limits.gcra import MemoryBurstStore
 from app.metering.price_book import PriceBook
 from app.moderation.opening import open_moderator
@@ -74,6 +75,7 @@ async def _open(
     await events.start()
     stack.push_async_callback(events.close)
     key_uses, progress, waiters = KeyUses(database), ProgressBoard(), Waiters()
+    watchers = Watchers(progress)
     stack.push_async_callback(key_uses.write)
     parts = Gateway(
         settings=settings,
@@ -89,11 +91,12 @@ async def _open(
         moderator=open_moderator(settings.moderation, stack),
     )
     app.state.gateway, app.state.key_uses, app.state.progress = parts, key_uses, progress
-    app.state.bursts, app.state.waiters = MemoryBurstStore(), waiters
+    app.state.bursts, app.state.waiters, app.state.watchers = MemoryBurstStore(), waiters, watchers
     await _in_background(
         stack,
-        _receive(events, progress, waiters),
+        _receive(events, progress, waiters, watchers),
         waiters.look_forever(database),
+        watchers.look_forever(database),
         Sweeper(parts).run(),
         key_uses.write_forever(),
     )
@@ -122,16 +125,18 @@ def _tell_if_failed(task: asyncio.Task[None]) -> None:
         log.critical("background work has stopped", work=task.get_coro(), exc_info=error)
 
 
-async def _receive(events: EventBus, progress: ProgressBoard, waiters: Waiters) -> None:
-    """Keep the board of progress up to date, and wake whoever waits for an end."""
+async def _receive(events: EventBus, progress: ProgressBoard, waiters: Waiters, watchers: Watchers) -> None:
+    """Keep the board of progress up to date, and wake whoever waits for an end or watches."""
     while True:
         match await events.receive():
             case Progress() as news:
                 progress.note(news)
+                watchers.hear(news)
+            case Preview() as picture:
+                watchers.hear(picture)
             case Done(generation_id=generation_id, task_id=task_id):
                 progress.forget(generation_id)
                 waiters.wake(task_id)
-            case Preview():
-                pass  # whoever shows them hears them beside this
+                watchers.settled(task_id)
             case Ring() | Cancel():
                 pass  # these go the other way

@@ -79,11 +79,12 @@ def task_answer(found: TaskRead, progress: ProgressBoard, view: Viewpoint) -> Ta
         cost=credits_number(sum(one.price_micro for one in found.generations if one.state not in unpaid)),
         polling_url=view.public_url + polling_path(view.secrets, task.id, task.expires_at),
         request=task.request,
-        images=[_image(one, progress, view) for one in found.generations],
+        images=[image_answer(one, progress, view) for one in found.generations],
     )
 
 
-def _image(one: Generation, progress: ProgressBoard, view: Viewpoint) -> TaskImage:
+def image_answer(one: Generation, progress: ProgressBoard, view: Viewpoint) -> TaskImage:
+    """One image as its owner sees it."""
     state = State(one.state)
     return TaskImage(
         id=one.id,
@@ -111,6 +112,8 @@ def _url(one: Generation, view: Viewpoint) -> str:
 
 
 def _error(one: Generation, state: State) -> ImageError | None:
+    if state in (State.REQUEST_MODERATED, State.CONTENT_MODERATED):
+        return ImageError(code="moderated", message="this service's moderation blocked it; nothing was charged")
     if state is not State.ERROR:
         return None
     return ImageError(code=one.error_code or "internal_error", message=one.error_message or "the generation failed")

@@ -3,11 +3,12 @@
 import asyncio
 import re
 from contextlib import suppress
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response
 
+from app.api.events import MEDIA_TYPE, get_events
 from app.api.task_schemas import TaskAnswer, TaskPage, task_answer
 from app.api.viewpoint import viewpoint_of
 from app.auth.dependencies import CanReadJobs, CanWriteJobs
@@ -21,6 +22,11 @@ from app.generations.waiting import Waiters, until_ended
 MOST_WAIT_S = 60
 _WAIT = re.compile(r"wait(?:\s*=\s*(\d{1,4}))?")
 
+_EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}, "description": "Events, until the task has ended."},
+    204: {"description": "The end has been told already."},
+}
+
 Prefer = Annotated[
     str | None,
     Header(description=f"`wait=N` answers when the task has ended, or after N seconds (at most {MOST_WAIT_S})."),
@@ -32,6 +38,7 @@ def router() -> APIRouter:
     routes = APIRouter(prefix="/v1/tasks", tags=["Tasks"])
     routes.add_api_route("", get_tasks, methods=["GET"], response_model=TaskPage)
     routes.add_api_route("/{task_id}", get_task, methods=["GET"], response_model=TaskAnswer)
+    routes.add_api_route("/{task_id}/events", get_events, methods=["GET"], response_class=Response, responses=_EVENTS)
     routes.add_api_route("/{task_id}", remove_task, methods=["DELETE"], status_code=204, response_class=Response)
     routes.add_api_route("/{task_id}/cancel", cancel_task, methods=["POST"], response_model=TaskAnswer)
     return routes

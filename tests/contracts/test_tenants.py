@@ -17,7 +17,11 @@ pytestmark = pytest.mark.anyio
 METHODS = ("get", "post", "put", "patch", "delete")
 VOLATILE = {"leader_lock", "worker", "registration"}
 LAST_USED = "last_used_at"
-PUBLIC = {"/v1/models/{name}"}
+PUBLIC = {
+    "/v1/models/{name}",
+    "/v1/models/darkroom/{name}/predictions",
+    "/v1/licenses/models/{model_slug}/usage",
+}
 """What is named there belongs to nobody."""
 
 
