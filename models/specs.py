@@ -346,7 +346,9 @@ MODEL_SPECS: tuple[ModelSpec, ...] = (
     klein_spec("flux-2-klein-9b-base", KLEIN_9B, NON_COMMERCIAL, is_distilled=False),
     flux2_spec("flux-2-dev", Flux2Params(), NON_COMMERCIAL),
     sd_spec("sd-1.5", SD15, OPENRAIL),
+    inpainting(sd_spec("sd-1.5-inpainting", SD15_INPAINTING, OPENRAIL), SD_INPAINTING_PIPELINES),
     sdxl_spec("sdxl", SDXL, OPENRAIL_PLUS_PLUS),
+    inpainting(sdxl_spec("sdxl-inpainting", SDXL_INPAINTING, OPENRAIL_PLUS_PLUS), SDXL_INPAINTING_PIPELINES),
 )
 
 

@@ -195,7 +195,12 @@ def _redux(held: Shapes) -> Detected | None:
     return Detected(Kind.REDUX, Naming.NATIVE, sizes=sizes)
 
 
-def _autoencoder(held: Shapes) -> Detected | None:
+def autoencoder_in(held: Shapes) -> Detected | None:
+    """The autoencoder that a file holds, alone or beside other networks, if it holds one.
+
+    Raises:
+        MissingKeys, ShapeMismatch: it looks like one, and its tensors contradict that.
+    """
     part = next((part for part in map(held.under, AUTOENCODER_PREFIXES) if part.has("decoder.conv_in.weight")), None)
     if part is None or not part.has("encoder.conv_in.weight"):
         return None
@@ -271,7 +276,7 @@ RECOGNISERS: tuple[Recognise, ...] = (
     *(_unet(Naming.NATIVE, UNET_COMPVIS, prefix) for prefix in PREFIXES),
     _unet(Naming.DIFFUSERS, UNET_DIFFUSERS),
     _redux,
-    _autoencoder,
+    autoencoder_in,
     _siglip,
     _clip,
     _t5,

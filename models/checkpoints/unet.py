@@ -13,7 +13,8 @@ from models.errors import ShapeMismatch
 from models.unet.unet import Unet
 
 STEM = "diffusion_pytorch_model"
-PROJECTIONS = (".proj_in.weight", ".proj_out.weight")
+PROJECTION = ".proj_in.weight"
+"""Only UNets have it; what comes out of the blocks has a name that autoencoders know as well."""
 
 
 def load_unet(folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Unet:
@@ -41,9 +42,9 @@ def has_linear_projection(files: TensorFiles) -> bool:
     Raises:
         ShapeMismatch: it holds them as neither.
     """
-    ranks = {len(files.shape(name)) for name in files.names() if name.endswith(PROJECTIONS)}
+    ranks = {len(files.shape(name)) for name in files.names() if name.endswith(PROJECTION)}
     if ranks - {2, 4} or len(ranks) > 1:
         raise ShapeMismatch(
-            files.where, "wrong shapes", [f"*{PROJECTIONS[0]} has {sorted(ranks)} dimensions, not 2 or 4"]
+            files.where, "wrong shapes", [f"*{PROJECTION} has {sorted(ranks)} dimensions, not 2 or 4"]
         )
     return 4 not in ranks

@@ -133,8 +133,13 @@ def added_sizes(channels: int, number_features: int, context_channels: int) -> A
     return AddedSizes(channels - num_numbers * number_features, num_numbers, number_features)
 
 
-def unet_config(params: UnetParams) -> dict[str, object]:
-    """The config.json of a UNet whose projections are written as matrices; unet_params reads it back."""
+def unet_config(params: UnetParams, *, linear_projection: bool = True) -> dict[str, object]:
+    """The config.json of a UNet; unet_params reads it back.
+
+    Args:
+        params: its sizes.
+        linear_projection: whether the layers around the transformer blocks are written as matrices, not as convolutions.
+    """
     down, up = ({attends: kind for kind, attends in names.items()} for names in (DOWN, UP))
     added = params.added
     sizes: dict[str, object] = (
@@ -160,7 +165,7 @@ def unet_config(params: UnetParams) -> dict[str, object]:
         "cross_attention_dim": params.context_channels,
         "norm_num_groups": params.norm_num_groups,
         "norm_eps": params.norm_eps,
-        "use_linear_projection": True,
+        "use_linear_projection": linear_projection,
         "sample_size": 128,
         **sizes,
     }

@@ -1,24 +1,25 @@
 """Sizes of a UNet, read off the shapes of its tensors, under CompVis' or Diffusers' names.
 
 Heads and groups leave no trace in the shapes; they follow the family's rule: 8 heads where the layers around the transformer blocks
-are convolutions (Stable Diffusion 1), 64 channels a head where they are matrices (SDXL), groups of 32.
+are convolutions (Stable Diffusion 1), 64 channels a head where they are matrices (SDXL), 32 groups where that divides all channels.
 """
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import gcd
 
 from models.checkpoints.shapes import Shapes
 from models.checkpoints.unet_config import added_sizes
 from models.errors import MissingKeys, ShapeMismatch
 from models.unet.unet import AddedSizes, UnetParams
 
-HEADS, HEAD_CHANNELS = 8, 64
+HEADS, HEAD_CHANNELS, GROUPS = 8, 64, 32
 NUMBER_FEATURES = 256
 CONTEXT = re.compile(r"attn2\.to_k\.weight$")
 ASSUMED = (
     "attention heads: 8 beside convolutions, 64 channels each beside matrices",
-    "groups of 32 channels",
+    "32 groups in every norm, or as many as divide all channels",
 )
 
 
@@ -124,6 +125,7 @@ def unet_sizes(shapes: Shapes, names: Telltales) -> UnetParams:
             layers_per_block=found.layers,
             context_channels=context_channels,
             added=_added(shapes, names.added, context_channels),
+            norm_num_groups=gcd(GROUPS, *channels),
         )
     except ValueError as error:
         raise ShapeMismatch(shapes.where, "wrong shapes", [str(error)]) from error

@@ -5,13 +5,15 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
-from models.checkpoints.config import read_object, write_object
+from models.checkpoints.config import Config, read_object, write_object
+from models.checkpoints.files import UNSAFE_SUFFIXES
 from models.checkpoints.folder import GENERATION, INDEX, REDUX_PIPELINE, is_image_prompter, read_folder
 from models.checkpoints.provenance import PROVENANCE, fingerprint, record_of, write_provenance
+from models.checkpoints.unet_config import unet_params
 from models.errors import ShapeMismatch
 from models.flow.flux1 import Flux1Params
 from models.flow.flux2 import Flux2Params
-from models.importing.components import Workplace, bring, params_of_family
+from models.importing.components import STEMS, Begin, Workplace, bring, params_of_family
 from models.importing.errors import ImportRefused
 from models.importing.hub import SCHEME, fetched
 from models.importing.index import is_named, write_index
@@ -19,8 +21,11 @@ from models.importing.progress import Stages
 from models.importing.request import OPTIONS, Request, Target, target_of
 from models.importing.schedulers import published_schedule
 from models.importing.sources import Origin, local, refuse_escapes
+from models.importing.stable_diffusion import components_in, scheduler_changes
 from models.importing.staging import published, refuse_occupied, settled, staged
+from models.importing.weights import safe_files, single_file
 from models.pipeline.loading import load_components, load_image_prompter
+from models.unet.unet import UnetParams
 
 NOTICES = ("LICENSE*", "LICENCE*", "NOTICE*")
 MAX_NOTICE_BYTES = 2**20
@@ -76,7 +81,7 @@ def _parts(request: Request, target: Target, origin: Origin) -> Parts:
         raise ImportRefused(f"{request.name} has no {', '.join(unknown)}")
     whole = origin.path if (origin.path / INDEX).is_file() else None
     found = {} if request.base is None else _of_base(request.base, target)
-    found |= {target.denoiser: origin.path} if whole is None else _inside(whole, target)
+    found |= dict.fromkeys(_held(origin.path, target), origin.path) if whole is None else _inside(whole, target)
     found |= {name: _component_of(path, name) for name, path in request.swaps.items()}
     if missing := sorted(target.components.keys() - found.keys() - {SCHEDULER}):
         ways = ", ".join(f"{name} ({OPTIONS[name]} DIR)" if name in OPTIONS else name for name in missing)
@@ -85,6 +90,25 @@ def _parts(request: Request, target: Target, origin: Origin) -> Parts:
             "or give --base with an installed folder that has them"
         )
     return Parts(found, whole, request.base)
+
+
+def _held(source: Path, target: Target) -> tuple[str, ...]:
+    """The components that a source without an index fills: the denoiser, and in one file of Stable Diffusion what stands beside it."""
+    if target.denoiser != "unet" or (source / "config.json").is_file():
+        return (target.denoiser,)
+    file = single_file(source)
+    networks = tuple(name for name in target.components if name in STEMS)
+    # A pickle is not looked into here. Such checkpoints hold all networks.
+    return networks if file.suffix in UNSAFE_SUFFIXES else tuple(set(components_in(file)) & set(networks))
+
+
+def _marks(parts: Parts, target: Target, scratch: Path, begin: Begin) -> dict[str, object]:
+    """What a file of Stable Diffusion says of its schedule."""
+    source = parts.components.get("unet")
+    if source is None or target.denoiser != "unet" or parts.whole is not None or (source / "config.json").is_file():
+        return {}
+    (file,) = safe_files([single_file(source)], scratch, begin)
+    return scheduler_changes(file)
 
 
 def _inside(folder: Path, target: Target) -> dict[str, Path]:
@@ -117,6 +141,9 @@ def _assemble(target: Target, parts: Parts, place: Workplace) -> None:
         bring(name, source, place, pattern if pattern is not None and pattern.is_dir() else None)
     if SCHEDULER not in parts.components and target.spec is not None:
         write_object(place.folder / SCHEDULER / "scheduler_config.json", published_schedule(target.spec))
+    schedule = place.folder / SCHEDULER / "scheduler_config.json"
+    if marks := _marks(parts, target, place.scratch, place.begin):
+        write_object(schedule, read_object(schedule) | marks)
     write_index(place.folder, target, parts.whole)
     if parts.whole is not None:
         _bring_notices(parts.whole, place.folder, "")
@@ -146,12 +173,20 @@ def _check(folder: Path, target: Target, request: Request) -> None:
         load_image_prompter(folder, "meta")
         return
     load_components(folder, "meta")
+    if target.has_published_sizes and target.spec.unet is not None:
+        _check_unet(folder, target.spec.unet, request)
     wanted = target.spec.params if target.has_published_sizes else None
     if wanted is not None and (params := params_of_family(wanted, folder / target.denoiser)) != wanted:
         raise ShapeMismatch(request.source, f"this is not {request.name}", _differences(params, wanted))
 
 
-def _differences(params: object, wanted: Flux1Params | Flux2Params) -> list[str]:
+def _check_unet(folder: Path, wanted: UnetParams, request: Request) -> None:
+    params = unet_params(Config(folder / "unet" / "config.json"))
+    if params != wanted:
+        raise ShapeMismatch(request.source, f"this is not {request.name}", _differences(params, wanted))
+
+
+def _differences(params: object, wanted: Flux1Params | Flux2Params | UnetParams) -> list[str]:
     names = [field.name for field in fields(wanted) if getattr(params, field.name, None) != getattr(wanted, field.name)]
     return [f"{name} is {getattr(params, name, None)}, not {getattr(wanted, name)}" for name in names]
 

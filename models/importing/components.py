@@ -4,20 +4,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.checkpoints import autoencoder, flux1, flux2, redux
+from models.checkpoints import autoencoder, flux1, flux2, redux, unet
 from models.checkpoints.autoencoder_config import autoencoder_config, autoencoder_params
 from models.checkpoints.config import MAX_BYTES, Config, write_object
-from models.checkpoints.detect import Detected, Kind, Naming, detect_tensors
+from models.checkpoints.detect import Detected, Kind, Naming, autoencoder_in, detect_tensors
 from models.checkpoints.files import TensorFiles
 from models.checkpoints.keymaps.autoencoder import diffusers_names, single_file_names
 from models.checkpoints.keymaps.flux1 import flux1 as flux1_names
 from models.checkpoints.keymaps.flux2 import FLUX2
 from models.checkpoints.keymaps.native import native
+from models.checkpoints.shapes import Shapes
 from models.checkpoints.single_file import load_single_file
 from models.checkpoints.streamed import Planned, write_component
 from models.errors import MalformedConfig
 from models.flow.flux1 import Flux1Params
 from models.flow.flux2 import Flux2Params
+from models.importing import stable_diffusion
 from models.importing.errors import ImportRefused
 from models.importing.staging import point_at
 from models.importing.weights import (
@@ -34,6 +36,7 @@ from models.vae.autoencoder_flux1 import AutoencoderFlux1Params
 
 STEMS: Mapping[str, str] = {
     "transformer": flux1.STEM,
+    "unet": unet.STEM,
     "vae": autoencoder.STEM,
     "image_embedder": redux.STEM,
     "text_encoder": "model",
@@ -45,6 +48,8 @@ SMALL_SUFFIXES = (".json", ".txt", ".model", ".jinja")
 LARGE_TEXTS = ("tokenizer.json", "vocab.json", "merges.txt", "spiece.model", "tokenizer.model", "tekken.json")
 MAX_TEXT_BYTES = 64 * 2**20
 """Of the files of a tokenizer."""
+SD_SCALE, SDXL_SCALE = 0.18215, 0.13025
+"""Of the latents of the published autoencoders, whose files do not tell it."""
 Begin = Callable[[str, int | None], None]
 
 
@@ -176,21 +181,31 @@ def params_of_family(family: Flux1Params | Flux2Params, folder: Path) -> Flux1Pa
     return flux1.transformer_params(config) if is_flux1 else flux2.transformer_params(config)
 
 
-def _autoencoder(path: Path, found: Detected, pattern: Path | None) -> Converted:
+def _autoencoder(path: Path, found: Detected, pattern: Path | None, scale: float | None = None) -> Converted:
     if found.naming is Naming.DIFFUSERS:
         raise ImportRefused(f"{path} has Diffusers' names; give the folder that holds its config.json as well")
     like = autoencoder_params(Config(pattern / "config.json")) if pattern is not None else AutoencoderFlux1Params()
     is_same = isinstance(like, AutoencoderFlux1Params) and like.z_channels == found.sizes["z_channels"]
+    usual = None if scale is None else (scale, 0.0)
     network = autoencoder.load_single_file(
         path,
         "meta",
-        scaling=(like.scale, like.shift) if isinstance(like, AutoencoderFlux1Params) and is_same else None,
+        scaling=(like.scale, like.shift) if isinstance(like, AutoencoderFlux1Params) and is_same else usual,
         norm_num_groups=like.norm_num_groups,
     )
     files, state = TensorFiles.of_file(path), network.state_dict()
     source = single_file_names(state, found.prefix, files.names())
     names = diffusers_names(len(network.params.block_channels))
     return autoencoder_config(network.params), mapped(files, source, names, state)
+
+
+def _autoencoder_within(path: Path, found: Detected, pattern: Path | None) -> Converted:
+    """The autoencoder beside a UNet; that says which scale its latents have where there is no folder to go by."""
+    files = TensorFiles.of_file(path)
+    within = autoencoder_in(Shapes(path, {name: files.shape(name) for name in files.names()}))
+    if within is None or found.unet is None:
+        raise ImportRefused(f"{path} holds no autoencoder")
+    return _autoencoder(path, within, pattern, SDXL_SCALE if found.unet.added is not None else SD_SCALE)
 
 
 def _redux(path: Path, found: Detected, pattern: Path | None) -> Converted:
@@ -209,5 +224,10 @@ CONVERTERS: Mapping[tuple[str, Kind], Callable[[Path, Detected, Path | None], Co
     ("vae", Kind.FLUX1_AUTOENCODER): _autoencoder,
     ("vae", Kind.FLUX2_AUTOENCODER): _autoencoder,
     ("image_embedder", Kind.REDUX): _redux,
+    ("vae", Kind.SD_AUTOENCODER): _autoencoder,
+    ("unet", Kind.UNET): stable_diffusion.unet,
+    ("vae", Kind.UNET): _autoencoder_within,
+    ("text_encoder", Kind.UNET): stable_diffusion.first_clip,
+    ("text_encoder_2", Kind.UNET): stable_diffusion.second_clip,
 }
 """How a file without a configuration becomes a component."""

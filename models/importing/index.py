@@ -16,7 +16,13 @@ CLASS_FIELDS = (
     ("preprocessor_config.json", "image_processor_type"),
 )
 """Where a component says what it is."""
-LIBRARIES = {"transformer": "diffusers", "vae": "diffusers", "scheduler": "diffusers", "image_embedder": "flux"}
+LIBRARIES = {
+    "transformer": "diffusers",
+    "unet": "diffusers",
+    "vae": "diffusers",
+    "scheduler": "diffusers",
+    "image_embedder": "flux",
+}
 """By component; the others are of transformers."""
 
 

@@ -84,4 +84,5 @@ def target_of(request: Request) -> Target:
             f"there is no network {network!r}; known are {known}. Weights of your own are --like one of them"
         )
     components = LAYOUTS[spec.pipelines[0]].components
-    return Target(spec.pipelines, components, "transformer", spec, request.like is None)
+    denoiser = "transformer" if "transformer" in components else "unet"
+    return Target(spec.pipelines, components, denoiser, spec, request.like is None)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 
 import torch
@@ -86,16 +87,17 @@ def safe_files(paths: Sequence[Path], scratch: Path, begin: Callable[[str, int |
 def _safe(path: Path, scratch: Path, begin: Callable[[str, int | None], None]) -> Path:
     if path.suffix not in UNSAFE_SUFFIXES:
         return path
-    begin(f"reading the pickle {path.name} in a process of its own", path.stat().st_size)
     scratch.mkdir(exist_ok=True)
-    out = scratch / f"{len(list(scratch.iterdir()))}{SAFE_SUFFIX}"
-    converted(path.absolute(), out)
+    out = scratch / f"{sha256(str(path.absolute()).encode()).hexdigest()}{SAFE_SUFFIX}"
+    if not out.exists():  # a checkpoint that holds several components is asked for each of them
+        begin(f"reading the pickle {path.name} in a process of its own", path.stat().st_size)
+        converted(path.absolute(), out)
     return out
 
 
 def kept(files: TensorFiles, rename: Callable[[str], str] = str) -> list[Planned]:
     """All tensors, under the same names or new ones, as they are; only those in 8 bits become bfloat16."""
-    return [Planned(rename(name), *_written(files, name)) for name in files.names()]
+    return [Planned(rename(name), *written(files, name)) for name in files.names()]
 
 
 def mapped(files: TensorFiles, source: Table, target: Table, native: Mapping[str, Tensor]) -> list[Planned]:
@@ -136,7 +138,8 @@ def _parts(files: TensorFiles, source: Entry, target: Entry, parameter: Tensor) 
         yield Planned(name, dtype, tuple(meta.shape), read)
 
 
-def _written(files: TensorFiles, name: str) -> tuple[torch.dtype, tuple[int, ...], Callable[[], Tensor]]:
+def written(files: TensorFiles, name: str) -> tuple[torch.dtype, tuple[int, ...], Callable[[], Tensor]]:
+    """Type, shape and numbers with which a tensor is written."""
     dtype = _dtype(files, name)
     return dtype, files.shape(name), lambda: files.read(name).to(dtype)
 
