@@ -8,7 +8,14 @@ from dataclasses import dataclass, replace
 
 from app.core.catalog_row import CatalogRow, GuidanceLimits, SizeLimits, StepLimits, Takes
 from app.core.errors import ConfigurationError, NotFound
-from app.core.licences import APACHE, CLOSED, FLUX1_NON_COMMERCIAL, FLUX_NON_COMMERCIAL
+from app.core.licences import (
+    APACHE,
+    CLOSED,
+    FLUX1_NON_COMMERCIAL,
+    FLUX_NON_COMMERCIAL,
+    OPENRAIL,
+    OPENRAIL_PLUS_PLUS,
+)
 
 _REDUX = "flux-redux-dev"
 _NO_DEPTH = "this server has no depth estimator; send the depth map itself as preprocessed_image"
@@ -21,6 +28,7 @@ _NANO = SizeLimits(128, 128, min_side=64, max_side=384, max_pixels=384 * 384, mu
 _FOUR_STEPS = StepLimits(default=4, min=1, max=50)
 _28_STEPS = StepLimits(default=28, min=1, max=50)
 _50_STEPS = StepLimits(default=50, min=1, max=50)
+_DIFFUSION_STEPS = StepLimits(default=50, min=1, max=100)
 _BFL_TOOL_STEPS = StepLimits(default=50, min=15, max=50)
 _NO_GUIDANCE = GuidanceLimits(default=1.0, min=1.0, max=1.0)
 _HIDDEN_GUIDANCE = GuidanceLimits(default=4.0, min=1.0, max=10.0)
@@ -37,6 +45,8 @@ _BFL_KONTEXT = Takes({"reference": 4})
 _FILL = Takes({"image": 1, "mask": 1}, needs=("image",))
 _BFL_FILL = replace(_FILL, min_side=256)
 _CANNY = Takes({"control": 1, "control_source": 1}, needs=("control", "control_source"))
+_DIFFUSION = Takes({"image": 1, "mask": 1}, negative_prompt="guidance")
+_INPAINTING = replace(_FILL, negative_prompt="guidance")
 _DEPTH = Takes({"control": 1}, needs=("control",), instead={"control_source": _NO_DEPTH})
 
 _KLEIN = CatalogRow(
@@ -98,6 +108,21 @@ _CANNY_DEV = replace(
     _FILL_DEV, name="flux-canny-dev", body="canny-sides", network="flux-canny-dev", guidance=_BFL_CONTROL_GUIDANCE,
     takes=_CANNY,
 )  # fmt: skip
+_SD = CatalogRow(
+    name="sd-1.5",
+    body="diffusion",
+    network="sd-1.5",
+    size=SizeLimits(512, 512, min_side=64, max_side=2048, max_pixels=1024 * 1024, multiple=8),
+    steps=_DIFFUSION_STEPS,
+    guidance=GuidanceLimits(default=7.5, min=1.0, max=30.0),
+    licence=OPENRAIL,
+    takes=_DIFFUSION,
+    max_sequence_length=77,
+)
+_SDXL = replace(
+    _SD, name="sdxl", network="sdxl", licence=OPENRAIL_PLUS_PLUS, guidance=GuidanceLimits(default=5.0, min=1.0, max=30.0),
+    size=SizeLimits(1024, 1024, min_side=64, max_side=4096, max_pixels=2048 * 2048, multiple=8),
+)  # fmt: skip
 
 CATALOG: tuple[CatalogRow, ...] = (
     replace(
@@ -150,6 +175,14 @@ CATALOG: tuple[CatalogRow, ...] = (
         guidance=GuidanceLimits(default=10.0, min=1.0, max=100.0),
     ),
     replace(_CANNY_PRO, name="flux-pro-1.0-depth", body="depth", takes=_DEPTH),
+    _SD,
+    replace(
+        _SD, name="sd-1.5-inpainting", body="diffusion-fill", network="sd-1.5-inpainting", takes=_INPAINTING, sizing="input"
+    ),
+    _SDXL,
+    replace(
+        _SDXL, name="sdxl-inpainting", body="diffusion-fill", network="sdxl-inpainting", takes=_INPAINTING, sizing="input"
+    ),
 )  # fmt: skip
 
 

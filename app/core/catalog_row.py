@@ -12,6 +12,7 @@ Body = Literal[
     "klein", "klein-dials", "flux2", "flux2-dials", "flex",
     "flux1", "flux1-pro", "flux1-dev", "flux1-schnell", "ultra",
     "kontext", "kontext-dials", "fill", "expand", "canny", "canny-sides", "depth", "depth-sides",
+    "diffusion", "diffusion-fill",
 ]  # fmt: skip
 """Request schemas; app.api.bfl.schemas has one for each."""
 

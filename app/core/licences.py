@@ -46,5 +46,17 @@ FLUX_NON_COMMERCIAL = Licence(
     allows_commercial_use=False,
     url="https://github.com/black-forest-labs/flux2/tree/main/model_licenses",
 )
+OPENRAIL = Licence(
+    name="CreativeML OpenRAIL-M",
+    note="free to use, host and change, commercially too, within the uses that its attachment A forbids; pass those on to users",
+    needs_acceptance=True,
+    url="https://huggingface.co/spaces/CompVis/stable-diffusion-license",
+)
+OPENRAIL_PLUS_PLUS = Licence(
+    name="CreativeML Open RAIL++-M",
+    note="free to use, host and change, commercially too, within the uses that its attachment A forbids; pass those on to users",
+    needs_acceptance=True,
+    url="https://huggingface.co/stabilityai/stable-diffusion-xl-base-1.0/blob/main/LICENSE.md",
+)
 CLOSED = Licence(name="no public weights", note="served through an alias, under the licence of the weights that run")
 UNKNOWN = Licence(name="unknown", note="no licence is known for these weights; whoever serves them must find out")

@@ -43,6 +43,8 @@ def _own(first: str, further: str, steps: int) -> ByMegapixel:
 _PRO_2 = _by_megapixel("3", "1.5")
 _KLEIN_9B = _by_megapixel("1.5", "0.2")
 _KLEIN_BASE = _own("2.5", "1", 50)
+_SD = _own("0.2", "0.2", 50)
+_SDXL = _own("0.6", "0.4", 50)
 
 PRICE_BOOK = PriceBook(
     version="bfl-2026-11",
@@ -75,6 +77,10 @@ PRICE_BOOK = PriceBook(
             "flux-pro-1.0-canny": _flat("5"),
             "flux-depth-dev": _own("2.5", "1", 50),
             "flux-pro-1.0-depth": _flat("5"),
+            "sd-1.5": _SD,
+            "sd-1.5-inpainting": _SD,
+            "sdxl": _SDXL,
+            "sdxl-inpainting": _SDXL,
         }
     ),
 )

@@ -1,5 +1,6 @@
 """Which schema a catalogue row reads."""
 
+from app.api.bfl.schemas.diffusion import DiffusionFillInputs, DiffusionInputs
 from app.api.bfl.schemas.fields import Inputs
 from app.api.bfl.schemas.flux1 import (
     DevInputs,
@@ -40,6 +41,8 @@ _BODIES: dict[Body, type[Inputs]] = {
     "canny-sides": CannySidesInputs,
     "depth": ControlInputs,
     "depth-sides": ControlSidesInputs,
+    "diffusion": DiffusionInputs,
+    "diffusion-fill": DiffusionFillInputs,
 }
 
 

@@ -1,6 +1,6 @@
 """Every route's body against one table: fields, which of them are needed, defaults, and the limits that are kept."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -56,6 +56,14 @@ KLEIN_BASE = Route(
     {**STEPS, "guidance": (1, 20)}, own=PICTURE_TASKS,
 )  # fmt: skip
 PRO_2 = Route(f"{FLUX2} {EIGHT}", {"prompt"}, {**JPEG, "disable_pup": False}, SAFETY, own=PICTURE_TASKS)
+SD = Route(
+    f"prompt negative_prompt width height steps guidance {TAIL}", {"prompt"}, {**JPEG, "steps": 50, "guidance": 7.5},
+    {**SAFETY, "steps": (1, 100), "guidance": (1, 30), "max_sequence_length": (1, 77)}, own=PICTURE_TASKS,
+)  # fmt: skip
+SD_FILL = Route(
+    f"{TOOL} negative_prompt image mask", {"image"}, {**JPEG, "steps": 50, "guidance": 7.5},
+    {"steps": (1, 100), "guidance": (1, 30)},
+)  # fmt: skip
 KONTEXT_PRO = Route(KONTEXT, {"prompt"}, {"output_format": "png", "prompt_upsampling": False}, SAFETY)
 
 ROUTES: dict[str, Route] = {
@@ -129,6 +137,10 @@ ROUTES: dict[str, Route] = {
     "flux-depth-dev": Route(
         CONTROL, set(), {**JPEG, "guidance": 10.0}, {**STEPS, "guidance": (1, 100)}, own="width height"
     ),
+    "sd-1.5": SD,
+    "sd-1.5-inpainting": SD_FILL,
+    "sdxl": replace(SD, defaults={**SD.defaults, "guidance": 5.0}),
+    "sdxl-inpainting": replace(SD_FILL, defaults={**SD_FILL.defaults, "guidance": 5.0}),
 }  # fmt: skip
 
 BOUNDS = [(row, name, bounds) for row in CATALOG for name, bounds in ROUTES[row.name].limits.items()]
