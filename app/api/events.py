@@ -4,12 +4,14 @@ import asyncio
 import json
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
 from typing import Annotated, Any, cast
 
 from fastapi import Header, Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import Response
 
 from app.api.event_marks import Heard, Mark, News, has_ended, id_of, marks_of, news
+from app.api.leaving import EventStream, until_left
 from app.api.task_schemas import image_answer
 from app.api.viewpoint import viewpoint_of
 from app.auth.dependencies import CanReadJobs
@@ -23,8 +25,6 @@ from app.generations.watching import Watch, Watchers
 
 HEARTBEAT_S = 15.0
 """Proxies close what is silent for a minute; a comment is no event."""
-MEDIA_TYPE = "text/event-stream"
-STREAMING = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 RETRY = b"retry: 1000\n\n"
 """Milliseconds after which a client comes back whose stream has broken."""
 HEARTBEAT = b":\n\n"
@@ -46,24 +46,25 @@ async def get_events(
     marks = marks_of(last_event_id, len(found.generations))
     if has_ended(marks):
         return Response(status_code=204)
-    return StreamingResponse(_stream(request, parts, task_id, marks), headers=STREAMING, media_type=MEDIA_TYPE)
+    return EventStream(_stream(request, parts, task_id, marks))
 
 
 async def _stream(request: Request, parts: Gateway, task_id: str, marks: list[Mark]) -> AsyncGenerator[bytes]:
     watchers = cast("Watchers", request.app.state.watchers)
-    yield RETRY
-    with watchers.watch(task_id) as watch:
-        while True:
-            try:
-                told = await _told(request, parts, watch, marks)
-            except NotFound:
-                return  # it has expired
-            for frame in told:
-                yield frame
-            if has_ended(marks):
-                return
-            if not await _something_happens(watch):
-                yield HEARTBEAT
+    left = asyncio.create_task(until_left(request))
+    try:
+        yield RETRY
+        with watchers.watch(task_id) as watch, suppress(NotFound):  # it may expire
+            left.add_done_callback(lambda _: watch.wake())
+            while not left.done():
+                for frame in await _told(request, parts, watch, marks):
+                    yield frame
+                if has_ended(marks):
+                    return
+                if not await _something_happens(watch):
+                    yield HEARTBEAT
+    finally:
+        left.cancel()
 
 
 async def _something_happens(watch: Watch) -> bool:

@@ -8,7 +8,8 @@ from typing import Annotated, Any, cast
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response
 
-from app.api.events import MEDIA_TYPE, get_events
+from app.api.events import get_events
+from app.api.leaving import EVENTS_TYPE
 from app.api.task_schemas import TaskAnswer, TaskPage, task_answer
 from app.api.viewpoint import viewpoint_of
 from app.auth.dependencies import CanReadJobs, CanWriteJobs
@@ -23,7 +24,7 @@ MOST_WAIT_S = 60
 _WAIT = re.compile(r"wait(?:\s*=\s*(\d{1,4}))?")
 
 _EVENTS: dict[int | str, dict[str, Any]] = {
-    200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}, "description": "Events, until the task has ended."},
+    200: {"content": {EVENTS_TYPE: {"schema": {"type": "string"}}}, "description": "Events, until the task has ended."},
     204: {"description": "The end has been told already."},
 }
 

@@ -102,6 +102,10 @@ class Watch:
         await self._news.wait()
         self._news.clear()
 
+    def wake(self) -> None:
+        """Let whoever waits for news look around."""
+        self._news.set()
+
     def end(self) -> None:
         self._watched.listeners.discard(self._news)
 
@@ -117,6 +121,9 @@ class Watchers:
 
     def __len__(self) -> int:
         return sum(len(watched.listeners) for watched in self._tasks.values())
+
+    def is_watched(self, generation_id: str) -> bool:
+        return generation_id in self._task_of
 
     @contextmanager
     def watch(self, task_id: str) -> Generator[Watch]:

@@ -3,7 +3,7 @@
 from typing import Annotated, cast
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
 
 from app.api.bfl.request_body import parse
 from app.api.bfl.request_kept import kept_request
@@ -11,7 +11,7 @@ from app.api.bfl.schemas.fields import Inputs
 from app.api.bfl.translate.pictures import read_pictures
 from app.api.bfl.translate.spec import to_spec
 from app.api.idempotency import REPLAYED, SentKey, retryable
-from app.api.leaving import until_ended_or_left
+from app.api.leaving import EventStream, until_ended_or_left
 from app.api.openai.answers import failure_of, images_response
 from app.api.openai.form import Edit, read_edit
 from app.api.openai.schemas import ImagesBody, ImagesResponse, Model, ModelList
@@ -29,6 +29,7 @@ from app.generations import repository
 from app.generations.idempotency import Answer
 from app.generations.service import Order, submit
 from app.generations.waiting import Waiters
+from app.generations.watching import Watchers
 from app.limits.retried import HEADER
 from app.moderation.verdict import DEFAULT_TOLERANCE
 
@@ -39,7 +40,6 @@ _TOLERANCE = {"low": 4, "auto": DEFAULT_TOLERANCE}
 """OpenAI's two words on Black Forest Labs' scale."""
 LEFT = 499
 """For the log: the client has hung up."""
-STREAMING = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 def router() -> APIRouter:
@@ -93,7 +93,9 @@ async def _submit(
     pictures = await read_pictures(inputs, model)
     with errors_of(body):
         spec = to_spec(inputs, model, pictures)
-    spec = spec.model_copy(update={"mask_is_transparent": True, "output_quality": body.output_compression})
+    is_watched = bool(body.stream and body.partial_images)
+    ours = {"mask_is_transparent": True, "output_quality": body.output_compression, "previews": is_watched}
+    spec = spec.model_copy(update=ours)
     num_images = body.n or 1
     order = Order(
         account_id=caller.account_id,
@@ -121,8 +123,8 @@ async def _answer(
     has_key = HEADER in request.headers
     ended = until_ended_or_left(request, parts, waiters, task_id, may_come_back=has_key)
     if body.stream:
-        told = events(parts, ended, body, host, kind)
-        return StreamingResponse(told, headers={**STREAMING, **headers}, media_type="text/event-stream")
+        watchers = cast("Watchers", request.app.state.watchers)
+        return EventStream(events(parts, watchers, task_id, ended, body, host, kind), headers)
     found = await ended
     if found is None:
         return Response(status_code=LEFT)

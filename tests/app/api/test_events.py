@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -12,7 +12,7 @@ from app.core.claims import Failed, settle_failed
 from app.core.events.base import Done, Preview, Progress
 from app.core.events.local import LocalEventClient, events_socket_path
 from tests.fixtures.api import Api, Customer
-from tests.fixtures.over_http import WITHIN_S, events_of, over_http
+from tests.fixtures.over_http import WITHIN_S, events_of, over_http, until
 
 pytestmark = pytest.mark.anyio
 
@@ -31,12 +31,6 @@ async def worker(api: Api) -> AsyncIterator[LocalEventClient]:
     await until(lambda: end.is_connected)
     yield end
     await end.close()
-
-
-async def until(question: Callable[[], bool]) -> None:
-    async with asyncio.timeout(WITHIN_S):
-        while not question():  # noqa: ASYNC110 - what it asks has no event
-            await asyncio.sleep(0.005)
 
 
 def of(address: str, task: dict) -> str:

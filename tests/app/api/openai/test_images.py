@@ -11,11 +11,15 @@ import httpx2
 import openai
 import pytest
 from openai import AsyncOpenAI
+from openai.types import ImageGenPartialImageEvent
 from PIL import Image
 
+from app.api.openai.stream import Partials
 from app.core.claims import Claim, Failed, settle_failed
 from app.core.db.tables.task import Task
+from app.core.events.base import Preview
 from tests.fixtures.api import BASE_URL, Api, Customer
+from tests.fixtures.over_http import WITHIN_S, over_http, until
 
 pytestmark = pytest.mark.anyio
 
@@ -109,6 +113,54 @@ async def test_a_stream_ends_with_the_pictures(api: Api, client: AsyncOpenAI) ->
         told = [event async for event in stream]
     assert [event.type for event in told] == ["image_generation.completed"] * 2
     assert all(base64.b64decode(event.b64_json) == PICTURE for event in told)
+
+
+async def test_partial_images_come_before_the_picture(api: Api, ann: Customer) -> None:
+    """Over real HTTP, with what a worker tells put where it is heard."""
+    async with over_http(api.app) as address, AsyncOpenAI(base_url=f"{address}/v1", api_key=ann.key) as client:
+        stream = await client.images.generate(
+            prompt="a", model="flux-nano", stream=True, partial_images=2, size="128x256"
+        )
+        claim = await api.claim()
+        assert claim.spec.previews
+        watchers = api.app.state.watchers
+        await until(lambda: watchers.is_watched(claim.generation_id))
+        for step in (2, 3, 4, 7, 9):  # of 10: the first, and one more from a third of the way on
+            watchers.hear(Preview(claim.generation_id, step, 10, str(step).encode()))
+            await asyncio.sleep(0)
+            if step in (2, 4):
+                event = await anext(aiter(stream))
+                assert isinstance(event, ImageGenPartialImageEvent)
+                assert base64.b64decode(event.b64_json) == str(step).encode()
+                assert (event.partial_image_index, event.size, event.output_format) == (
+                    step // 2 - 1,
+                    "128x256",
+                    "jpeg",
+                )
+        await api.finish(claim, PICTURE)
+        await api.app.state.waiters.look(api.parts.database)
+        told = [event async for event in stream]
+    assert [event.type for event in told] == ["image_generation.completed"]
+    assert len(watchers) == 0
+
+
+async def test_whoever_hangs_up_on_a_stream_pays_nothing(api: Api, ann: Customer) -> None:
+    async with over_http(api.app) as address, AsyncOpenAI(base_url=f"{address}/v1", api_key=ann.key) as client:
+        stream = await client.images.generate(prompt="a", model="flux-nano", stream=True, partial_images=1)
+        await stream.close()
+        async with asyncio.timeout(WITHIN_S):
+            while await ann.credits() != 100:  # noqa: ASYNC110 - what it asks has no event
+                await asyncio.sleep(0.01)
+    assert (len(api.app.state.watchers), await api.breaches()) == (0, [])
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_a_fast_picture_has_partial_images_too_and_a_slow_one_has_them_far_apart(most: int) -> None:
+    slow, fast = Partials(most), Partials(most)
+    assert [slow.take(Preview("g", step, 12, b"")) for step in range(1, 13)].count(True) == most
+    assert fast.take(Preview("g", 1, 4, b""))
+    assert not fast.take(Preview("g", 1, 4, b""))
+    assert not Partials(0).take(Preview("g", 1, 4, b""))
 
 
 async def test_an_edit_reads_pictures_in_order_and_a_transparent_mask(api: Api, client: AsyncOpenAI) -> None:
