@@ -24,12 +24,20 @@ def to_uint8(image_CHW: Tensor) -> NDArray[np.uint8]:
     Raises:
         NonFiniteImage: a value is NaN or infinite.
     """
-    if not bool(torch.isfinite(image_CHW).all()):
-        bad = int((~torch.isfinite(image_CHW)).sum())
+    # A sum is the cheapest look at all values: one that is not finite makes it so, too.
+    if not bool(torch.isfinite(image_CHW.sum(dtype=torch.float32))):
+        _refuse_non_finite(image_CHW)
+    unit_CHW = (image_CHW * 0.5 + 0.5).clamp_(0, 1)
+    # On the device and as bytes, so that a quarter is copied to the host; torch rounds halves to even, as numpy does.
+    levels_CHW = unit_CHW.float().mul_(255).round_().to(torch.uint8)
+    return levels_CHW.permute(1, 2, 0).contiguous().cpu().numpy()
+
+
+def _refuse_non_finite(image_CHW: Tensor) -> None:
+    """Large values may add up to more than a float holds; only those that are not finite themselves are refused."""
+    bad = int((~torch.isfinite(image_CHW)).sum())
+    if bad:
         raise NonFiniteImage(f"the network produced {bad} values of {image_CHW.numel()} that are NaN or infinite")
-    unit_HWC = (image_CHW * 0.5 + 0.5).clamp(0, 1).permute(1, 2, 0).float().cpu()
-    levels_HWC: NDArray[np.float32] = unit_HWC.numpy()
-    return np.rint(levels_HWC * 255).astype(np.uint8)
 
 
 def to_image(pixels_HWC: NDArray[np.uint8]) -> Image.Image:

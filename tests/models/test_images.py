@@ -37,6 +37,18 @@ def test_a_single_value_that_is_not_finite_is_an_error(bad: float) -> None:
         to_uint8(image)
 
 
+def test_values_that_only_add_up_to_infinity_are_clipped() -> None:
+    image = torch.full((3, 1, 4), 3e38)
+    assert (to_uint8(image) == 255).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_every_value_becomes_the_level_that_numpy_rounds_it_to(dtype: torch.dtype) -> None:
+    image_CHW = torch.linspace(-1.1, 1.1, 3 * 64 * 64).reshape(3, 64, 64).to(dtype)
+    unit_CHW = (image_CHW * 0.5 + 0.5).clamp(0, 1).float().numpy()
+    assert np.array_equal(to_uint8(image_CHW), np.rint(unit_CHW * 255).astype(np.uint8).transpose(1, 2, 0))
+
+
 @pytest.mark.parametrize(
     ("mode", "becomes"),
     [("RGB", "RGB"), ("L", "L"), ("RGBA", "RGBA"), ("LA", "RGBA"), ("P", "RGB"), ("1", "RGB"), ("CMYK", "RGB")],

@@ -18,6 +18,10 @@ def test_png_keeps_every_pixel() -> None:
         assert np.array_equal(np.asarray(image), PIXELS)
 
 
+def test_a_png_of_one_colour_is_small() -> None:
+    assert len(encode(np.full((512, 512, 3), 200, np.uint8), "png").data) < 4096
+
+
 @pytest.mark.parametrize("output_format", ["jpeg", "webp"])
 def test_lossy_formats_stay_close(output_format: OutputFormat) -> None:
     with Image.open(BytesIO(encode(SMOOTH, output_format).data)) as image:
