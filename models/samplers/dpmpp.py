@@ -41,7 +41,8 @@ def multistep(
     """Steps of `order`, the first of them lower.
 
     Args:
-        schedule: of diffusion or flow matching; from pure noise and to the picture a step is of first order.
+        schedule: of diffusion or flow matching; from pure noise and to the picture a step is of first order, and one that goes
+            nowhere, as the last of some folders, changes nothing.
         eta: share of fresh noise, in [0, 1].
         order: 1 to 3.
         second: weight of D' at order 2.
@@ -49,6 +50,9 @@ def multistep(
     lengths: list[float] = []
     for index, (here, there) in enumerate(schedule.steps):
         lengths.append(length(here, there))
+        if not lengths[-1]:
+            yield Evaluation(here, index, LATENTS)
+            continue
         reach, pictures = (1.0 + eta) * lengths[-1], [DENOISED, *map(carried, range(min(index, 2)))]
         degree = _order_at(schedule, index, order)
         remains = math.exp(-lengths[-1])

@@ -16,7 +16,7 @@ def two_step_ancestral(schedule: Schedule, eta: float = 1.0) -> Iterator[Evaluat
     """2S a: the deterministic step of second order to a point of less noise, then fresh noise."""
     for index, (here, there) in enumerate(schedule.steps):
         down, up = split(here, there, eta)
-        if math.isinf(length(here, there)) or not down:
+        if length(here, there) in (0, math.inf) or not down:
             yield _first_order(here, there, index, eta)
             continue
         middle = schedule.space.at_log_snr((here.log_snr - math.log(down)) / 2)
@@ -29,7 +29,7 @@ def stochastic(schedule: Schedule, eta: float = 1.0) -> Iterator[Evaluation]:
     """SDE: both halves of a step draw noise. As parts of one Brownian motion in sigma / alpha, the noise of the whole step
     holds that of its first half."""
     for index, (here, there) in enumerate(schedule.steps):
-        if math.isinf(length(here, there)):
+        if length(here, there) in (0, math.inf):
             yield _first_order(here, there, index, eta)
             continue
         middle = schedule.space.at_log_snr((here.log_snr + there.log_snr) / 2)
@@ -45,7 +45,7 @@ def stochastic(schedule: Schedule, eta: float = 1.0) -> Iterator[Evaluation]:
 
 
 def _first_order(here: Point, there: Point, index: int, eta: float) -> Evaluation:
-    """From pure noise or to the picture, where lambda has no middle."""
+    """From pure noise, to the picture or nowhere: lambda has no middle."""
     drawn = eta * fresh_noise(here, there)
     return Evaluation(here, index, renoised(LATENTS, DENOISED, here, there, drawn))
 

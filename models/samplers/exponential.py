@@ -11,14 +11,14 @@ from models.samplers.points import Point
 
 
 def length(here: Point, there: Point) -> float:
-    """h: how far lambda rises, infinite for a step from pure noise or to the picture.
+    """h: how far lambda rises; infinite for a step from pure noise or to the picture, 0 where the last level is repeated.
 
     Raises:
-        UnsupportedSampler: it does not rise.
+        UnsupportedSampler: it falls.
     """
     h = math.inf if not there.sigma else there.log_snr - here.log_snr
-    if h <= 0:
-        raise UnsupportedSampler("two steps end at the same noise level: this sampler divides by the way between them")
+    if h < 0:
+        raise UnsupportedSampler("the noise rises between two steps")
     return h
 
 

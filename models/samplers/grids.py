@@ -52,7 +52,7 @@ class TrainingSteps:
     has_fixed_stride: bool = False
 
     def __call__(self, training: NoiseSchedule, num_steps: int) -> Schedule:
-        times = checked(self.spacing(num_steps, training.num_train_steps), training, num_steps)
+        times = times_of(self.spacing, training, num_steps)
         points = tuple(training.at_time(float(time)) for time in times)
         end = _end_of(training, self.end)
         if not self.has_fixed_stride:
@@ -83,7 +83,7 @@ class Ratios:
     end: End = End.CLEAN
 
     def __call__(self, training: NoiseSchedule, num_steps: int) -> Schedule:
-        times = checked(self.spacing(num_steps, training.num_train_steps), training, num_steps)
+        times = times_of(self.spacing, training, num_steps)
         points = tuple(point_of(training.ratio_at(float(time)), float(time)) for time in times)
         if self.curve is not None:
             ends = training.ratios[[-1, 0]] if self.spans_training else (points[0].ratio, points[-1].ratio)
@@ -124,6 +124,7 @@ class Stretched:
     ratios: tuple[float, ...]
 
     def __call__(self, training: NoiseSchedule, num_steps: int) -> Schedule:
+        check_steps(training, num_steps)
         places = np.linspace(0, len(self.ratios) - 1, num_steps + 1)[:-1]
         logs = np.interp(places, np.arange(len(self.ratios)), np.log(np.array(self.ratios)))
         return through_ratios([float(ratio) for ratio in np.exp(logs)], training)
@@ -135,11 +136,23 @@ def through_ratios(ratios: Sequence[float], training: NoiseSchedule) -> Schedule
     return through(points, CLEAN, training, points[0].sigma)
 
 
-def checked(times: Times, training: NoiseSchedule, num_steps: int) -> Times:
-    """Refuse times that do not fall, or leave those of training."""
+def times_of(spacing: Spacing, training: NoiseSchedule, num_steps: int) -> Times:
+    """The times of a spacing. Raises UnsupportedSampler where it has none for so many steps that fall and lie in training."""
+    check_steps(training, num_steps)
+    times = spacing(num_steps, training.num_train_steps)
     if len(times) != num_steps or not _falls(times) or times[0] >= training.num_train_steps or times[-1] < 0:
-        raise UnsupportedSampler(f"{num_steps} steps do not fit the {training.num_train_steps} steps of training")
+        raise _misfit(training, num_steps)
     return times
+
+
+def check_steps(training: NoiseSchedule, num_steps: int) -> None:
+    """Refuse no steps, and more than there are in training."""
+    if not 1 <= num_steps <= training.num_train_steps:
+        raise _misfit(training, num_steps)
+
+
+def _misfit(training: NoiseSchedule, num_steps: int) -> UnsupportedSampler:
+    return UnsupportedSampler(f"{num_steps} steps do not fit the {training.num_train_steps} steps of training")
 
 
 def _falls(values: Times) -> bool:

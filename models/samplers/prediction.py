@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from models.errors import UnsupportedSampler
+from models.samplers.noise_schedule import NoiseSchedule
 from models.samplers.points import Point
-from models.samplers.schedule import Schedule
 
 
 class Prediction(StrEnum):
@@ -60,14 +60,14 @@ def denoised(prediction: Prediction, at: Point, latents: Tensor, output: Tensor)
     return of_latents * latents.to(finer) + of_output * output.to(finer)
 
 
-def check_prediction(prediction: Prediction, schedule: Schedule) -> None:
+def check_prediction(prediction: Prediction, training: NoiseSchedule) -> None:
     """Refuse to ask for noise where there is nothing else: it says nothing of the picture.
 
     Raises:
-        UnsupportedSampler: a network that predicts noise, on a schedule that begins with pure noise.
+        UnsupportedSampler: a network that predicts noise, and training that ended with pure noise.
     """
-    if prediction is Prediction.EPSILON and not schedule.points[0].alpha:
+    if prediction is Prediction.EPSILON and training.zero_terminal_snr:
         raise UnsupportedSampler(
-            "a schedule that begins with pure noise (zero terminal SNR) needs a network that predicts v or the picture; "
+            "training that ends with pure noise (zero terminal SNR) needs a network that predicts v or the picture; "
             "this one predicts noise"
         )

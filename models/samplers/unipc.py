@@ -50,6 +50,8 @@ class _Step:
     def predicted(self, latents: Mix, pictures: Sequence[Mix]) -> Mix:
         """Where the step ends, by the pictures up to its begin, newest first."""
         here, num = self.passed[-1], self.order - 1
+        if not self._h:
+            return latents
         base = decayed(latents, pictures[0], here, self.there)
         if not num:
             return base

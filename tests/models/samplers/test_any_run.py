@@ -1,0 +1,106 @@
+"""Whatever is asked for: a finite result or a clear refusal, never NaN, never another error."""
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.errors import SamplingError
+from models.samplers.guidance import Branch, Guidance, Memory, Rule, Seen, Strength
+from models.samplers.guidance_rules import AdaptiveProjected, ClassifierFree, PerturbedAttention, ZeroStar
+from models.samplers.methods import FLOW_METHODS, SD_METHODS, SDXL_METHODS
+from models.samplers.names import SAMPLER_NAMES, SCHEDULE_NAMES, choose
+from models.samplers.noise_schedule import NoiseSchedule
+from models.samplers.plan import Plan, advance, begin
+from models.samplers.prediction import Prediction, check_prediction, denoised
+from models.samplers.schedule import Schedule
+from models.samplers.schedules import FlowSchedule, flow_times
+
+DTYPES = st.sampled_from([torch.float16, torch.bfloat16, torch.float32, torch.float64])
+SAMPLERS = st.sampled_from([name for names in SAMPLER_NAMES.items() for name in (names[0], *names[1])] + ["", "warp"])
+SCHEDULES = st.sampled_from([None, "Automatic", *SCHEDULE_NAMES, "warp"])
+STEPS = st.integers(0, 60)
+ETAS = st.one_of(st.none(), st.floats(-0.5, 1.5))
+
+
+@st.composite
+def guidances(draw: st.DrawFn) -> Guidance:
+    scale, stop = draw(st.floats(-5, 30)), draw(st.floats(0, 1.2))
+    strength = Strength((scale,), start=draw(st.floats(0, 1)), stop=stop)
+    negative = [ClassifierFree(strength), ZeroStar(strength), AdaptiveProjected(strength, 0.2, 4.0, -0.5)]
+    rules: list[Rule] = [draw(st.sampled_from(negative))] if draw(st.booleans()) else []
+    rules += [PerturbedAttention(strength)] if draw(st.booleans()) else []
+    return Guidance(tuple(rules), rescale=draw(st.floats(0, 1)), zero_steps=draw(st.integers(0, 2)))
+
+
+def run(schedule: Schedule, plan: Plan, prediction: Prediction, guidance: Guidance, dtype: torch.dtype) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(1, 4, 3, 3, generator=generator).to(dtype)
+    state, memory = begin(schedule.initial(noise), generator, dtype), Memory()
+    for evaluation in plan:
+        latents, place = state.latents, (evaluation.step, schedule.num_steps)
+        outputs = {branch: torch.sin(latents + index) for index, branch in enumerate(Branch)}
+        asked = {branch: outputs[branch] for branch in guidance.branches(*place)}
+        output, memory = guidance.combined(Seen(latents, evaluation.at, prediction, *place), asked, memory)
+        state = advance(evaluation, state, denoised(prediction, evaluation.at, latents, output))
+    return state.latents
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    sampler=SAMPLERS,
+    schedule_name=SCHEDULES,
+    steps=STEPS,
+    prediction=st.sampled_from([Prediction.EPSILON, Prediction.V, Prediction.SAMPLE]),
+    zero_snr=st.booleans(),
+    guidance=guidances(),
+    dtype=DTYPES,
+    eta=ETAS,
+)
+def test_diffusion(
+    sampler: str,
+    schedule_name: str | None,
+    steps: int,
+    prediction: Prediction,
+    zero_snr: bool,
+    guidance: Guidance,
+    dtype: torch.dtype,
+    eta: float | None,
+) -> None:
+    training = NoiseSchedule(zero_terminal_snr=zero_snr)
+    try:
+        check_prediction(prediction, training)
+        choice = choose(SDXL_METHODS if zero_snr else SD_METHODS, sampler, schedule_name)
+        schedule = choice.grid(training, steps)
+        found = run(schedule, choice.sampler.plan(schedule, eta), prediction, guidance, dtype)
+    except SamplingError:
+        return
+    assert found.isfinite().all()
+    assert found.dtype is dtype
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    sampler=SAMPLERS,
+    schedule_name=SCHEDULES,
+    steps=st.integers(1, 60),
+    shift=st.floats(0.5, 10),
+    guidance=guidances(),
+    dtype=DTYPES,
+    eta=ETAS,
+)
+def test_flow_matching(
+    sampler: str,
+    schedule_name: str | None,
+    steps: int,
+    shift: float,
+    guidance: Guidance,
+    dtype: torch.dtype,
+    eta: float | None,
+) -> None:
+    try:
+        choice = choose(FLOW_METHODS, sampler, schedule_name)
+        schedule = choice.grid(flow_times(FlowSchedule(shift=shift), 64, steps))
+        found = run(schedule, choice.sampler.plan(schedule, eta), Prediction.FLOW, guidance, dtype)
+    except SamplingError:
+        return
+    assert found.isfinite().all()
