@@ -1,15 +1,13 @@
 """Darkroom's own view of tasks, whichever dialect they came in: list, look, wait, cancel, delete."""
 
-import asyncio
-import re
-from contextlib import suppress
 from typing import Annotated, Any, cast
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from app.api.events import get_events
 from app.api.leaving import EVENTS_TYPE
+from app.api.prefer import WaitSeconds, applied, wait_for_end
 from app.api.task_schemas import TaskAnswer, TaskPage, task_answer
 from app.api.viewpoint import viewpoint_of
 from app.auth.dependencies import CanReadJobs, CanWriteJobs
@@ -18,20 +16,11 @@ from app.dependencies import Gateway, Parts
 from app.generations.cancelling import cancel
 from app.generations.repository import TaskRead
 from app.generations.tasks import TaskCursor, delete_task, list_tasks, own_task
-from app.generations.waiting import Waiters, until_ended
-
-MOST_WAIT_S = 60
-_WAIT = re.compile(r"wait(?:\s*=\s*(\d{1,4}))?")
 
 _EVENTS: dict[int | str, dict[str, Any]] = {
     200: {"content": {EVENTS_TYPE: {"schema": {"type": "string"}}}, "description": "Events, until the task has ended."},
     204: {"description": "The end has been told already."},
 }
-
-Prefer = Annotated[
-    str | None,
-    Header(description=f"`wait=N` answers when the task has ended, or after N seconds (at most {MOST_WAIT_S})."),
-]
 
 
 def router() -> APIRouter:
@@ -65,17 +54,14 @@ async def get_tasks(
 
 
 async def get_task(
-    request: Request, parts: Parts, caller: CanReadJobs, task_id: str, prefer: Prefer = None
+    request: Request, response: Response, parts: Parts, caller: CanReadJobs, task_id: str, seconds: WaitSeconds
 ) -> TaskAnswer:
     """One of them, at once or when it has ended."""
     found = await _own(parts, caller.account_id, task_id)
-    seconds = wait_s(prefer)
     if seconds:
-        waiters = cast("Waiters", request.app.state.waiters)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await until_ended(parts, waiters, task_id)
+        await wait_for_end(request, parts, task_id, seconds)
         found = await _own(parts, caller.account_id, task_id)
+        response.headers.update(applied(seconds))
     return _answer(request, parts, found)
 
 
@@ -90,15 +76,6 @@ async def remove_task(parts: Parts, caller: CanWriteJobs, task_id: str) -> Respo
     """Forget an ended task: it is not found from now on, and its pictures, sent and made, are deleted. Prices stay."""
     await delete_task(parts, caller.account_id, task_id)
     return Response(status_code=204)
-
-
-def wait_s(prefer: str | None) -> int:
-    """Seconds that the header Prefer (RFC 7240) asks to wait, at most MOST_WAIT_S; 0 where it does not."""
-    for preference in (prefer or "").split(","):
-        found = _WAIT.fullmatch(preference.strip().lower())
-        if found is not None:
-            return min(MOST_WAIT_S if found[1] is None else int(found[1]), MOST_WAIT_S)
-    return 0
 
 
 async def _own(parts: Gateway, account_id: str, task_id: str) -> TaskRead:

@@ -17,6 +17,7 @@ from app.api.bfl.schemas.fields import Inputs
 from app.api.bfl.translate.pictures import read_pictures
 from app.api.bfl.translate.spec import to_spec
 from app.api.idempotency import REPLAYED, SentKey, retryable
+from app.api.prefer import WaitSeconds, applied, wait_for_end
 from app.api.public_url import public_url
 from app.api.viewpoint import viewpoint_of
 from app.auth.dependencies import CanGenerate, CanReadBilling, identify
@@ -73,6 +74,7 @@ def _submit_to(name: str, schema: type[Inputs]) -> Callable[..., Awaitable[JSONR
         caller: CanGenerate,
         key: SentKey,
         body: Annotated[Inputs, Depends(body_as(schema))],
+        seconds: WaitSeconds,
     ) -> JSONResponse:
         model = parts.catalog.resolve(name)
         pictures = await read_pictures(body, model)
@@ -83,12 +85,26 @@ def _submit_to(name: str, schema: type[Inputs]) -> Callable[..., Awaitable[JSONR
         host = public_url(request, parts.settings)
         async with kept(parts.store, pictures):
             answer = await submit(parts, order, lambda task: _submitted(parts, host, spec, task))
-        if not answer.is_replay:
-            return JSONResponse(answer.body, answer.status, answer.headers)
-        await remove(parts.store, [one.image.key for one in pictures])
-        return JSONResponse(answer.body, answer.status, {**answer.headers, **REPLAYED})
+        if answer.is_replay:
+            await remove(parts.store, [one.image.key for one in pictures])
+        told = {**answer.body, **(await _result(request, parts, str(answer.body["id"]), seconds))}
+        headers = {**answer.headers, **(REPLAYED if answer.is_replay else {}), **applied(seconds)}
+        return JSONResponse(told, answer.status, headers)
 
     return endpoint
+
+
+async def _result(request: Request, parts: Gateway, task_id: str, seconds: int) -> dict[str, Any]:
+    """What a poll would say when the task has ended, or after so many seconds; nothing where nobody asked to wait."""
+    if not seconds:
+        return {}
+    await wait_for_end(request, parts, task_id, seconds)
+    async with parts.database.read() as session:
+        found = await repository.find_task(session, task_id, parts.clock.utc_now())
+    if found is None:
+        return {}
+    progress = cast("ProgressBoard", request.app.state.progress)
+    return result_response(found, progress, viewpoint_of(request, parts)).model_dump()
 
 
 def _submitted(parts: Gateway, host: str, spec: GenerationSpec, task: Submitted) -> Answer:

@@ -93,7 +93,7 @@ async def _submit(
     pictures = await read_pictures(inputs, model)
     with errors_of(body):
         spec = to_spec(inputs, model, pictures)
-    is_watched = bool(body.stream and body.partial_images)
+    is_watched = spec.previews or bool(body.stream and body.partial_images)
     ours = {"mask_is_transparent": True, "output_quality": body.output_compression, "previews": is_watched}
     spec = spec.model_copy(update=ours)
     num_images = body.n or 1

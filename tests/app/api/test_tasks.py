@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from app.api.tasks import wait_s
 from app.core.events.base import Cancel
 from app.generations.sweeper import Sweeper
 from tests.fixtures.api import Api, Customer, RunApi
@@ -101,23 +100,6 @@ async def test_a_look_may_wait_for_the_end(api: Api, ann: Customer) -> None:
     api.app.state.waiters.wake(task["id"])
     assert (await waiting)["state"] == "ready"
     assert len(api.app.state.waiters) == 0
-
-
-@pytest.mark.parametrize(
-    ("prefer", "seconds"),
-    [
-        (None, 0),
-        ("", 0),
-        ("wait", 60),
-        ("wait=5", 5),
-        ("Wait = 5", 5),
-        ("a, wait=7", 7),
-        ("wait=999", 60),
-        ("wait=x", 0),
-    ],
-)
-def test_seconds_to_wait(prefer: str | None, seconds: int) -> None:
-    assert wait_s(prefer) == seconds
 
 
 async def test_keys_without_the_right_see_and_change_nothing(run_api: RunApi) -> None:

@@ -61,6 +61,10 @@ class Inputs(Body):
         bool | None, Field(description="Run alone, bit-equal every time. Darkroom's own field.")
     ] = False
 
+    previews: Annotated[
+        bool | None, Field(description="Show small pictures on the way, in the task's events. Darkroom's own field.")
+    ] = False
+
     @classmethod
     def pictures(cls) -> dict[str, Role]:
         """Role by name of every field that holds a picture, in the order in which a network reads them."""

@@ -46,6 +46,7 @@ def to_spec(body: Inputs, model: Resolved, pictures: Sequence[Sent] = ()) -> Gen
         inputs=tuple(one.image for one in pictures),
         output_format=body.output_format or model.row.default_format,
         deterministic=bool(body.deterministic),
+        previews=bool(body.previews),
         **task,
     )
 

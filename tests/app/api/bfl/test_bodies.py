@@ -32,7 +32,7 @@ class Route:
 
 
 TAIL = "seed safety_tolerance output_format webhook_url webhook_secret"
-OWN_TAIL = "max_sequence_length deterministic"
+OWN_TAIL = "max_sequence_length deterministic previews"
 FLUX2 = f"prompt width height input_image input_image_2 input_image_3 input_image_4 transparent_bg {TAIL}"
 EIGHT = "input_image_5 input_image_6 input_image_7 input_image_8 disable_pup"
 FLUX1 = f"prompt width height image_prompt prompt_upsampling {TAIL}"
