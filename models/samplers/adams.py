@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from numpy.polynomial import Polynomial
 
+from models.errors import UnsupportedSampler
 from models.samplers.first_order import noise_seen
 from models.samplers.lines import slope
 from models.samplers.plan import DENOISED, LATENTS, Evaluation, Mix, carried, weighted
@@ -30,7 +31,12 @@ def plms(schedule: Schedule) -> Iterator[Evaluation]:
     """Pseudo linear multistep (Liu et al. 2022, arXiv:2202.09778): the last predicted noises, averaged, in DDIM's step.
 
     Steps have to be even. The first takes two evaluations: it is done again with the average of the noises at both of its ends.
+
+    Raises:
+        UnsupportedSampler: the schedule begins with pure noise, of which the predicted noise says nothing.
     """
+    if not schedule.points[0].alpha:
+        raise UnsupportedSampler("plms: a schedule that begins with pure noise (zero terminal SNR) does not fit")
     seen = noise_seen(LATENTS, DENOISED, schedule.points[0])
     for index, (here, there) in enumerate(schedule.steps):
         noises = [noise_seen(LATENTS, DENOISED, here), *map(carried, range(min(index, 3)))]

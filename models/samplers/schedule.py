@@ -58,7 +58,8 @@ def flow_schedule(times: Tensor, curve: Curve | None = None) -> Schedule:
         times: falling times, the last one 0, as models.samplers.schedules.flow_times makes them.
         curve: times between the first and the last above 0, instead of those.
     """
-    space, passed = Flow(), [float(time) for time in times[:-1]]
+    space = Flow()
+    passed = [min(float(time), 1.0) for time in times[:-1]]  # a shift can round the first to more
     if curve is not None:
         passed = [float(time) for time in curve(passed[0], passed[-1], len(passed))]
     points = tuple(space.at_time(time) for time in passed)

@@ -1,10 +1,11 @@
 """Whatever is asked for: a finite result or a clear refusal, never NaN, never another error."""
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.errors import SamplingError
+from models.errors import SamplingError, UnsupportedSampler
 from models.samplers.guidance import Branch, Guidance, Memory, Rule, Seen, Strength
 from models.samplers.guidance_rules import AdaptiveProjected, ClassifierFree, PerturbedAttention, ZeroStar
 from models.samplers.methods import FLOW_METHODS, SD_METHODS, SDXL_METHODS
@@ -104,3 +105,14 @@ def test_flow_matching(
     except SamplingError:
         return
     assert found.isfinite().all()
+
+
+def test_a_shift_that_rounds_above_one_begins_with_pure_noise() -> None:
+    times = flow_times(FlowSchedule(shift=1.886), 64, 2)
+    assert choose(FLOW_METHODS, "DPM++ 2S a").grid(times).points[0].sigma == 1.0
+
+
+def test_plms_is_refused_where_predicted_noise_says_nothing() -> None:
+    choice = choose(SD_METHODS, "PLMS", "trailing")
+    with pytest.raises(UnsupportedSampler, match="zero terminal SNR"):
+        choice.sampler.plan(choice.grid(NoiseSchedule(zero_terminal_snr=True), 4))
