@@ -285,3 +285,15 @@ def test_a_suspect_waits_for_what_has_begun_and_then_runs_to_its_end_with_no_oth
     second = replace(row("second", 4.0), is_suspect=True)
     assert picked(replace(suspect, has_begun=True), second) == ["suspect"]
     assert picked(second) == ["second"]
+
+
+def test_a_row_whose_weights_do_not_fit_holds_others_back_only_once_it_is_the_most_urgent() -> None:
+    large = replace(row("large", 3.0), has_room=False)
+    begun, shorter, longer = row("begun", 20.0, begun=True), row("shorter", 1.0), row("longer", 9.0)
+
+    def picked(*rows: Candidate) -> list[str]:
+        return names(Scheduler(max_rows=1).pick(rows, 0.0, one_by_one))
+
+    assert picked(large, begun, shorter) == ["shorter"]
+    assert picked(large, begun, longer) == ["begun"]
+    assert picked(replace(large, has_room=True), longer) == ["large"]
