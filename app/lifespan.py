@@ -25,7 +25,7 @@ from app.dependencies import Gateway
 from app.generations.sweeper import Sweeper
 from app.generations.waiting import Waiters
 from app.generations.watching import Watchers
-from app.limits.gcra import MemoryBurstStore
+from app.limits.opening import open_bursts
 from app.metering.price_book import PriceBook
 from app.moderation.opening import open_moderator
 
@@ -91,7 +91,7 @@ async def _open(
         moderator=open_moderator(settings.moderation, stack),
     )
     app.state.gateway, app.state.key_uses, app.state.progress = parts, key_uses, progress
-    app.state.bursts, app.state.waiters, app.state.watchers = MemoryBurstStore(), waiters, watchers
+    app.state.bursts, app.state.waiters, app.state.watchers = open_bursts(settings.redis, stack), waiters, watchers
     await _in_background(
         stack,
         _receive(events, progress, waiters, watchers),

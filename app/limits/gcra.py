@@ -47,9 +47,18 @@ def judge(limit: BurstLimit, arrival_s: float, now_s: float) -> tuple[Verdict, f
     next_s = max(arrival_s, now_s) + limit.interval_s
     early_s = next_s - limit.window_s - now_s
     if early_s > limit.interval_s * SLACK:
-        return Verdict(False, 0, early_s, arrival_s - now_s), arrival_s
-    remaining = int((now_s + limit.window_s - next_s) / limit.interval_s + SLACK)
-    return Verdict(True, remaining, 0.0, next_s - now_s), next_s
+        return refused(limit, early_s), arrival_s
+    return passed(limit, next_s - now_s), next_s
+
+
+def passed(limit: BurstLimit, whole_s: float) -> Verdict:
+    """A request passes, and the burst is whole again in so many seconds."""
+    return Verdict(True, int((limit.window_s - whole_s) / limit.interval_s + SLACK), 0.0, whole_s)
+
+
+def refused(limit: BurstLimit, early_s: float) -> Verdict:
+    """A request comes so many seconds too early."""
+    return Verdict(False, 0, early_s, early_s + limit.window_s - limit.interval_s)
 
 
 class BurstStore(Protocol):
