@@ -1,15 +1,62 @@
 """Liveness, readiness, metrics, and the way to the playground."""
 
+import asyncio
+from typing import Any
+
 import pytest
 
 from tests.fixtures.api import Api, Customer, RunApi
+from tests.fixtures.redis_server import RedisServer
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_gateway_alone_is_ready_at_once(api: Api) -> None:
-    assert (await api.http.get("/livez")).json() == {"status": "ok"}
-    assert (await api.http.get("/readyz")).json() == {"status": "ready"}
+async def test_a_gateway_alone_is_ready_at_once_and_says_that_it_is_alone(run_api: RunApi) -> None:
+    alone = {"status": "degraded", "degraded": ["no worker is alive"]}
+    async with run_api() as api:
+        assert (await api.http.get("/livez")).json() == {"status": "ok"}
+        answer = await api.http.get("/readyz")
+        assert (answer.status_code, answer.json()) == (200, alone)
+        await api.install("flux-nano")
+        assert (await api.http.get("/readyz")).json() == {"status": "ready", "degraded": []}
+        api.clock.advance(api.parts.settings.queue.lease_s + 1)
+        assert (await api.http.get("/readyz")).json() == alone
+
+
+async def test_without_redis_a_gateway_is_ready_and_says_what_is_amiss(
+    run_api: RunApi, redis_server: RedisServer
+) -> None:
+    async with run_api(redis={"url": redis_server.url}) as api:
+        await api.install("flux-nano")
+        assert await settles(api) == {"status": "ready", "degraded": []}
+        redis_server.kill()
+        assert await settles(api, "degraded") == {"status": "degraded", "degraded": ["Redis does not answer"]}
+        redis_server.start()
+        assert await settles(api) == {"status": "ready", "degraded": []}
+
+
+async def settles(api: Api, status: str = "ready") -> dict[str, Any]:
+    """Asks until readiness is so."""
+    async with asyncio.timeout(20):
+        while True:
+            answer = await api.http.get("/readyz")
+            assert answer.status_code == 200
+            if answer.json()["status"] == status:
+                return answer.json()
+            await asyncio.sleep(0.01)
+
+
+async def test_without_its_database_a_gateway_is_not_ready_and_names_no_place(api: Api) -> None:
+    place = api.parts.settings.data_dir / "darkroom.sqlite3"
+    await api.parts.database.engine.dispose()
+    place.write_bytes(b"no database any more" * 512)
+    for rest in place.parent.glob("darkroom.sqlite3-*"):
+        rest.unlink()
+    answer = await api.http.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["detail"] == "the database does not answer"
+    assert str(place.parent) not in answer.text
+    assert (await api.http.get("/livez")).status_code == 200
 
 
 async def test_where_a_worker_is_awaited_readiness_waits_for_one(run_api: RunApi) -> None:
