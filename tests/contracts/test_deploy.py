@@ -5,8 +5,8 @@ import re
 import shlex
 import sys
 import tomllib
-from collections.abc import Iterator
-from importlib.metadata import packages_distributions
+from collections.abc import Iterable, Iterator
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 import typer
 import yaml
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from app.cli.program import program
 from app.core.config import Settings, setting_names
@@ -150,11 +151,29 @@ def test_processes_are_confined(service: str) -> None:
 
 
 def test_the_gateway_has_the_packages_that_its_code_imports() -> None:
-    listed = {Requirement(line).name for line in _requirements()}
     distributions = packages_distributions()
-    needed = {distributions[name][0].lower() for name in _imports() if name in distributions}
-    by_others = {"starlette": "fastapi", "botocore": "boto3"}
-    assert {by_others.get(name, name).replace("_", "-") for name in needed} <= listed
+    needed = {canonicalize_name(distributions[name][0]) for name in _imports() if name in distributions}
+    missing = needed - set(_with_dependencies(Requirement(line) for line in _requirements()))
+    assert not missing, f"deploy/gateway.txt lacks {', '.join(sorted(missing))}"
+
+
+def _with_dependencies(requirements: Iterable[Requirement]) -> Iterator[str]:
+    """Names of these packages and of all that they bring."""
+    waiting, seen = list(requirements), set[str]()
+    while waiting:
+        one = waiting.pop()
+        name = canonicalize_name(one.name)
+        if name in seen:
+            continue
+        seen.add(name)
+        yield name
+        brought = [Requirement(line) for line in requires(name) or ()]
+        extras = one.extras or {""}
+        waiting += [
+            other
+            for other in brought
+            if other.marker is None or any(other.marker.evaluate({"extra": extra}) for extra in extras)
+        ]
 
 
 def test_the_gateways_packages_are_the_projects_own() -> None:
