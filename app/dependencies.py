@@ -17,6 +17,7 @@ from app.core.dispatch.base import Dispatcher
 from app.core.events.base import EventBus
 from app.core.secret_file import Secrets
 from app.core.storage.base import ObjectStore
+from app.egress.pictures import FetchPicture
 from app.metering.price_book import PriceBook
 from app.moderation.verdict import Moderator
 
@@ -49,6 +50,7 @@ class Gateway:
     dispatcher: Dispatcher
     events: EventBus
     moderator: Moderator
+    fetch_picture: FetchPicture
 
     @asynccontextmanager
     async def work(self) -> AsyncGenerator[Work]:

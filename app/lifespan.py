@@ -22,6 +22,7 @@ from app.core.events.progress_board import ProgressBoard
 from app.core.secret_file import resolve_secrets
 from app.core.storage.opening import open_store
 from app.dependencies import Gateway
+from app.egress.pictures import PictureFetcher
 from app.generations.sweeper import Sweeper
 from app.generations.waiting import Waiters
 from app.generations.watching import Watchers
@@ -89,6 +90,7 @@ async def _open(
         dispatcher=open_dispatcher(settings, events, stack),
         events=events,
         moderator=open_moderator(settings.moderation, stack),
+        fetch_picture=PictureFetcher(settings.egress, stack),
     )
     app.state.gateway, app.state.key_uses, app.state.progress = parts, key_uses, progress
     app.state.bursts, app.state.waiters, app.state.watchers = open_bursts(settings.redis, stack), waiters, watchers

@@ -216,6 +216,21 @@ class OpenAISettings(Group):
     """Public names behind the names that clients insist on, as a JSON object: `{"gpt-image-1": "flux-2-klein-4b"}`."""
 
 
+class EgressSettings(Group):
+    """Which hosts that customers name this server speaks to, for pictures behind URLs."""
+
+    private_hosts: list[str] = []
+    """Names, addresses or networks outside the public internet that customers may name all the same (JSON list)."""
+    ports: list[Annotated[int, Field(ge=1, le=65535)]] = [80, 443, 8080, 8443]
+    """Ports that a URL may have (JSON list)."""
+    allows_http: bool = True
+    """Whether a URL may begin with http:// too."""
+    connect_s: float = Field(default=5.0, gt=0, le=60)
+    """Seconds for connecting, and for every single read, above 0 to 60."""
+    picture_s: float = Field(default=15.0, gt=0, le=120)
+    """Seconds for a whole picture, above 0 to 120."""
+
+
 class ModerationSettings(Group):
     """What is not drawn. A blocked request ends as `Request Moderated`, and costs nothing."""
 
@@ -322,6 +337,7 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()
     prices: PriceSettings = PriceSettings()
     openai: OpenAISettings = OpenAISettings()
+    egress: EgressSettings = EgressSettings()
     moderation: ModerationSettings = ModerationSettings()
     results: ResultSettings = ResultSettings()
     secrets: SecretSettings = SecretSettings()

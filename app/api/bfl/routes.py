@@ -77,7 +77,7 @@ def _submit_to(name: str, schema: type[Inputs]) -> Callable[..., Awaitable[JSONR
         seconds: WaitSeconds,
     ) -> JSONResponse:
         model = parts.catalog.resolve(name)
-        pictures = await read_pictures(body, model)
+        pictures = await read_pictures(body, model, parts.fetch_picture)
         spec = to_spec(body, model, pictures)
         again = retryable(key, request, body)
         tolerance = clamped(body.safety_tolerance)

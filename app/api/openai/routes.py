@@ -90,7 +90,7 @@ async def _submit(
     inputs: Inputs,
 ) -> tuple[str, bool]:
     """The task's id, and whether it was there before."""
-    pictures = await read_pictures(inputs, model)
+    pictures = await read_pictures(inputs, model, parts.fetch_picture)
     with errors_of(body):
         spec = to_spec(inputs, model, pictures)
     is_watched = spec.previews or bool(body.stream and body.partial_images)

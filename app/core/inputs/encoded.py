@@ -17,14 +17,16 @@ _MAX_CHARS = MAX_BYTES * 4 // 3 + MAX_BYTES // 16
 """Base64 of the largest picture, with a line break every 64 characters."""
 
 
+def is_url(text: str) -> bool:
+    """Whether a text names a place rather than being a picture; of which kinds of places, whoever fetches decides."""
+    return _URL.match(text) is not None
+
+
 def decoded(field: str, text: str) -> bytes:
     """The bytes of a picture. Raises InvalidRequest, naming the field, for anything but base64 or a data URI of it.
 
     Spaces and line breaks are skipped; other characters outside the alphabet, and missing padding, are refused.
     """
-    if _URL.match(text):
-        message = f"{field}: this server does not fetch pictures yet; send the picture itself"
-        raise InvalidRequest(message, field=field, value=text, limit="base64 or a data URI")
     encoded = _without_header(field, text)
     if len(encoded) > _MAX_CHARS:
         raise _too_large(field, f"{len(encoded)} characters of base64")

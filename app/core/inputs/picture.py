@@ -32,13 +32,15 @@ def read_picture(field: str, text: str, min_side: int) -> Picture:
 
     Raises InvalidRequest, naming the field, for what is no picture, is too large, or has a side below `min_side` pixels.
     """
-    data = decoded(field, text)
+    return picture_of(field, decoded(field, text), min_side)
+
+
+def picture_of(field: str, data: bytes, min_side: int) -> Picture:
+    """The same of bytes that are here already."""
     try:
         header = read_header(data)
     except BadPicture as error:
-        raise InvalidRequest(
-            f"{field}: {error}", field=field, value=text, limit="a PNG, JPEG or WebP picture"
-        ) from None
+        raise InvalidRequest(f"{field}: {error}", field=field, limit="a PNG, JPEG or WebP picture") from None
     _check_size(field, header, min_side)
     return Picture(data, hashlib.sha256(data).hexdigest(), header)
 

@@ -46,6 +46,7 @@ from app.core.ids import new_id, result_key
 from app.core.secret_file import resolve_secrets
 from app.core.storage.memory import MemoryObjectStore
 from app.dependencies import Gateway
+from app.egress.pictures import fetch_nothing
 from app.generations import idempotency
 from app.generations.idempotency import Answer, Retryable
 from app.generations.service import Order, Submitted, submit
@@ -188,6 +189,7 @@ class World:
             dispatcher=Silence(),
             events=LocalEventServer(folder / "events.sock"),
             moderator=KeywordPolicy(),
+            fetch_picture=fetch_nothing,
         )
 
     @property

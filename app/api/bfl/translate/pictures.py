@@ -9,9 +9,11 @@ from app.api.bfl.schemas.fields import Inputs
 from app.core.catalog import Resolved
 from app.core.catalog_row import CatalogRow
 from app.core.errors import InvalidRequest
+from app.core.inputs.encoded import is_url
 from app.core.inputs.kept import Sent, sent
-from app.core.inputs.picture import read_picture
+from app.core.inputs.picture import Picture, picture_of, read_picture
 from app.core.spec import Role
+from app.egress.pictures import FetchPicture
 
 
 @dataclass(frozen=True)
@@ -23,20 +25,37 @@ class _Field:
     text: str
 
 
-async def read_pictures(body: Inputs, model: Resolved) -> tuple[Sent, ...]:
+async def read_pictures(body: Inputs, model: Resolved, fetch: FetchPicture) -> tuple[Sent, ...]:
     """Every picture of the body, in the order in which a network reads them.
 
-    Raises InvalidRequest for a picture that nobody would look at, before any is decoded, and for one that is none.
+    Raises InvalidRequest for a picture that nobody would look at, before any is fetched or decoded, and for one that is none.
     """
     fields = _without_unused_source(_with_masked_image(_filled(body)))
     _check_taken(fields, model)
     _check_needed(body, fields, model)
     min_side = max(model.row.takes.min_side, model.runs.takes.min_side)
-    pictures = [await asyncio.to_thread(read_picture, one.name, one.text, min_side) for one in fields]
+    pictures = await _all_read(fields, min_side, fetch)
     read = tuple(sent(one.name, one.role, picture) for one, picture in zip(fields, pictures, strict=True))
     _check_references(read, model.runs.takes.max_reference_ratio)
     _check_mask(read)
     return read
+
+
+async def _all_read(fields: Sequence[_Field], min_side: int, fetch: FetchPicture) -> list[Picture]:
+    """URLs are fetched beside each other; the first fault ends all."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            reading = [group.create_task(_read(one, min_side, fetch)) for one in fields]
+    except ExceptionGroup as faults:
+        raise faults.exceptions[0] from None
+    return [one.result() for one in reading]
+
+
+async def _read(field: _Field, min_side: int, fetch: FetchPicture) -> Picture:
+    if not is_url(field.text):
+        return await asyncio.to_thread(read_picture, field.name, field.text, min_side)
+    data = await fetch(field.name, field.text)
+    return await asyncio.to_thread(picture_of, field.name, data, min_side)
 
 
 def pictures_for(pictures: Sequence[Sent], *roles: Role) -> list[Sent]:

@@ -13,6 +13,7 @@ from app.core.catalog import CATALOG, Catalog, Resolved
 from app.core.catalog_row import CatalogRow
 from app.core.errors import InvalidRequest
 from app.core.spec import GenerationSpec
+from app.egress.pictures import fetch_nothing
 from tests.fixtures.pictures import least_body
 
 pytestmark = pytest.mark.anyio
@@ -149,7 +150,7 @@ BOUNDS = [(row, name, bounds) for row in CATALOG for name, bounds in ROUTES[row.
 async def spec_of(row: CatalogRow, **fields: Any) -> GenerationSpec:
     model = Catalog().resolve(row.name)
     body = body_of(row).model_validate(least_body(row) | fields)
-    return to_spec(body, model, await read_pictures(body, model))
+    return to_spec(body, model, await read_pictures(body, model, fetch_nothing))
 
 
 def test_the_table_has_every_route() -> None:
@@ -213,9 +214,9 @@ async def test_under_any_alias_a_request_means_what_the_network_can_do_or_is_ref
         is_enough = not runs.takes.needs or bool(roles & set(runs.takes.needs))
         if not (is_enough and roles <= set(runs.takes.pictures)):
             with pytest.raises(InvalidRequest):
-                await read_pictures(body, model)
+                await read_pictures(body, model, fetch_nothing)
             continue
-        spec = to_spec(body, model, await read_pictures(body, model))
+        spec = to_spec(body, model, await read_pictures(body, model, fetch_nothing))
         assert (spec.model, spec.network) == (public.name, runs.network)
         assert {image.role for image in spec.inputs} <= set(runs.takes.pictures)
         assert runs.steps.min <= spec.steps <= runs.steps.max

@@ -35,9 +35,6 @@ def test_any_bytes_come_back_however_the_lines_are_broken(data: bytes, line_brea
         ("\0\0\0\0", "not base64"),
         ("data:image/png,abcd", "must be of base64"),
         ("data:;base32,abcd", "must be of base64"),
-        ("https://example.com/cat.png", "does not fetch"),
-        ("HTTP://127.0.0.1/", "does not fetch"),
-        ("file:///etc/passwd", "does not fetch"),
     ],
 )
 def test_anything_else_is_refused_with_the_fields_name(text: str, why: str) -> None:
