@@ -1,21 +1,31 @@
-"""scheduler_config.json of diffusion networks: the noise they were trained on, what they predict, and how steps are laid over it.
-
-Which sampler walks the steps is no property of a network: any of Diffusers' classes is read for what it says of the network.
-"""
+"""scheduler_config.json of diffusion networks: the noise they were trained on, what they predict, how steps are laid over it, and the
+sampler that walks them when a request names none."""
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
+from typing import cast, get_args
 
 from models.checkpoints.config import Config
 from models.errors import UnsupportedSampler
 from models.samplers.curves import Curve, beta, exponential, karras
-from models.samplers.grids import End, Ratios
+from models.samplers.grids import End
+from models.samplers.layout import Layout, SpacingName
+from models.samplers.methods import SD_METHODS
+from models.samplers.names import SAMPLER_NAMES
 from models.samplers.noise_schedule import Betas, NoiseSchedule
 from models.samplers.prediction import Prediction
-from models.samplers.spacing import leading, linspace, trailing
+from models.samplers.registry import DPMPP_2M, DPMPP_2M_SDE, DPMPP_3M, DPMPP_3M_SDE, EULER
+from models.samplers.sampler import Sampler
 
-PNDM = "PNDMScheduler"
+PNDM, MULTISTEP = "PNDMScheduler", "DPMSolverMultistepScheduler"
+MULTISTEPS: Mapping[tuple[int, bool], Sampler] = {
+    (2, False): DPMPP_2M,
+    (2, True): DPMPP_2M_SDE,
+    (3, False): DPMPP_3M,
+    (3, True): DPMPP_3M_SDE,
+}
+"""By the order, and whether noise is drawn on the way."""
+SPACINGS: tuple[str, ...] = get_args(SpacingName)
 SCHEDULERS: Mapping[str, str] = {
     "EulerDiscreteScheduler": "linspace",
     "EulerAncestralDiscreteScheduler": "linspace",
@@ -23,7 +33,7 @@ SCHEDULERS: Mapping[str, str] = {
     "LMSDiscreteScheduler": "linspace",
     "KDPM2DiscreteScheduler": "linspace",
     "KDPM2AncestralDiscreteScheduler": "linspace",
-    "DPMSolverMultistepScheduler": "linspace",
+    MULTISTEP: "linspace",
     "DPMSolverSinglestepScheduler": "linspace",
     "DPMSolverSDEScheduler": "linspace",
     "UniPCMultistepScheduler": "linspace",
@@ -72,30 +82,45 @@ def read_training(folder: Path) -> tuple[NoiseSchedule, Prediction]:
     return training, Prediction(prediction)
 
 
-def read_grid(folder: Path) -> Ratios:
-    """Read how the folder's own sampler lays its steps, for Euler's method.
+def read_layout(folder: Path) -> Layout:
+    """Read how the folder asks for steps to be laid.
 
     Raises:
         MalformedConfig: the file is broken, or names something unknown.
         UnsupportedSampler: no diffusion's schedule.
     """
     config = _config(folder)
-    offset = config.integer("steps_offset", 0, at_least=0)
-    spacings = {"linspace": linspace, "leading": partial(leading, offset=offset), "trailing": trailing}
-    name = config.text("timestep_spacing", SCHEDULERS[config.text("_class_name")])
-    if name not in spacings:
-        raise config.refusal("timestep_spacing", " or ".join(spacings))
+    kind = config.text("_class_name")
+    spacing = config.text("timestep_spacing", SCHEDULERS[kind])
+    if spacing not in SPACINGS:
+        raise config.refusal("timestep_spacing", " or ".join(SPACINGS))
     curves = [curve for field, curve in CURVES.items() if config.flag(field, False)]
     final = config.text("final_sigmas_type", End.CLEAN)
     if final not in tuple(End):
         raise config.refusal("final_sigmas_type", " or ".join(End))
-    return Ratios(
-        spacings[name],
+    return Layout(
+        spacing=cast(SpacingName, spacing),
+        steps_offset=config.integer("steps_offset", 0, at_least=0),
         curve=curves[0] if curves else None,
-        spans_training=False,
-        has_unit_noise=name == "leading",
         end=End(final),
+        has_alpha_to_one=config.flag("set_alpha_to_one", kind != PNDM),
     )
+
+
+def read_sampler(folder: Path) -> Sampler:
+    """Read which sampler the folder asks for; Euler's method where it asks for one that is not known here.
+
+    Raises:
+        MalformedConfig: the file is broken.
+        UnsupportedSampler: no diffusion's schedule.
+    """
+    config = _config(folder)
+    kind = config.text("_class_name")
+    if kind == MULTISTEP:
+        is_stochastic = config.text("algorithm_type", "dpmsolver++").startswith("sde")
+        return MULTISTEPS.get((config.integer("solver_order", 2), is_stochastic), EULER)
+    name = next((name for name, others in SAMPLER_NAMES.items() if kind in others), EULER.name)
+    return SD_METHODS[name].sampler
 
 
 def _config(folder: Path) -> Config:

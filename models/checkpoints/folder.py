@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, cast
 
 from models.checkpoints.config import Config, read_object
-from models.checkpoints.diffusion_scheduler import read_grid, read_training
+from models.checkpoints.diffusion_scheduler import read_layout, read_sampler, read_training
 from models.checkpoints.layouts import LAYOUTS, REDUX_COMPONENTS, SCHEDULER, Layout
 from models.checkpoints.provenance import PROVENANCE
 from models.errors import MissingComponent, UnsupportedSampler
+from models.samplers.grids import Grid
+from models.samplers.methods import SD_METHODS, SDXL_METHODS, Methods
 from models.samplers.schedules import FlowSchedule, LinearMu, empirical_mu
 from models.samplers.trajectories import DiffusionTrajectory, FlowTrajectory, Trajectory
 from models.specs import GenerationDefaults, ModelSpec, spec_named
@@ -164,17 +167,17 @@ def read_schedule(folder: Path, *, is_flux1: bool = False) -> FlowSchedule:
     return schedule
 
 
-def _diffusion(folder: Path) -> DiffusionTrajectory:
+def _diffusion(methods: Methods[Grid], folder: Path) -> DiffusionTrajectory:
     training, prediction = read_training(folder)
-    return DiffusionTrajectory(training, read_grid(folder), prediction)
+    return DiffusionTrajectory(training, read_layout(folder), prediction, methods, read_sampler(folder))
 
 
 _TRAJECTORIES: Mapping[str, Callable[[Path], Trajectory]] = {
     "clip_t5": lambda folder: FlowTrajectory(read_schedule(folder, is_flux1=True)),
     "qwen3": lambda folder: FlowTrajectory(read_schedule(folder)),
     "mistral3": lambda folder: FlowTrajectory(read_schedule(folder)),
-    "clip": _diffusion,
-    "clip_clip": _diffusion,
+    "clip": partial(_diffusion, SD_METHODS),
+    "clip_clip": partial(_diffusion, SDXL_METHODS),
 }
 """By the architecture of the text encoder."""
 

@@ -119,8 +119,8 @@ class Components(Protocol):
         """Turn pixels in [-1, 1] into tokens, L x C; drawn from the posterior by `generator` in families that do so, else its mean."""
         ...
 
-    def noise(self, rows: int, columns: int, generator: torch.Generator) -> Tensor:
-        """Draw the initial latents of a picture, L x C, as Diffusers draws them."""
+    def noise(self, rows: int, columns: int, generator: torch.Generator, dtype: torch.dtype | None = None) -> Tensor:
+        """Draw noise for the latents of a picture, L x C, as Diffusers draws it: in a dtype, or in the networks'."""
         ...
 
     def mask_channels(self, mask_BCHW: Tensor) -> Tensor:
@@ -147,7 +147,7 @@ class Components(Protocol):
         Args:
             text: features of the prompt.
             ids_LA: positions of the picture's tokens, then of the references'.
-            times: every time that it will be asked about, float32 on the CPU.
+            times: every time that it will be asked about, as networks are told them: float32 on the CPU.
             guidance: strength that the network reads, where it reads one.
             size: what it is told of the picture's size, where it is told.
         """

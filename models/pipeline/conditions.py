@@ -5,6 +5,7 @@ Shape suffixes: L = tokens, C = channels, A = position axes.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -24,6 +25,9 @@ from models.pipeline.pictures import (
     reference_size,
 )
 from models.pipeline.request import DrawRequest, guidance_plan
+from models.pipeline.walks import Walk, walk_of
+from models.samplers.schedule import Schedule
+from models.samplers.trajectories import Picked
 from models.specs import Channels
 
 
@@ -54,6 +58,7 @@ class Conditions:
         channels_LC: what stands beside the latents in every token.
         references_LC: tokens after the picture's.
         kept: the part of a picture that stays.
+        walk: the way of a sampler that is not Euler's method; what a row's latents hold then, models.pipeline.walks says.
     """
 
     times: Tensor
@@ -62,6 +67,7 @@ class Conditions:
     channels_LC: Tensor | None = None
     references_LC: Tensor | None = None
     kept: Kept | None = None
+    walk: Walk | None = None
 
     @property
     def num_steps(self) -> int:
@@ -103,18 +109,46 @@ def start(
     filled_LC = _masked_image(components, request, source, generator)
     kept = None if filled_LC is not None else _kept(components, request, source, clean_LC, noise_LC)
     references = [*_seen_again(components, rows, columns, kept), *_references(components, request, kept)]
-    plan, times = guidance_plan(components.spec, request), run_times(components, request)
+    plan = guidance_plan(components.spec, request)
+    picked = _picked(components, request)
+    walk = (
+        None
+        if picked is None
+        else walk_of(*picked, partial(components.noise, rows, columns, generator), noise_LC.shape[1])
+    )
+    times = run_times(components, request) if walk is None else walk.times
+    told = components.trajectory.told(times[:-1]) if walk is None else walk.told
     ids_LA = torch.cat([components.image_ids(rows, columns), *(reference.ids_LA for reference in references)])
-    told = [(text, request.size)] if negative is None else [(text, request.size), (negative, request.size.negative)]
+    prompts = [(text, request.size)] if negative is None else [(text, request.size), (negative, request.size.negative)]
     conditions = Conditions(
         times=times,
-        branches=tuple(components.constants(prompt, ids_LA, times[:-1], plan.embedded, size) for prompt, size in told),
+        branches=tuple(components.constants(prompt, ids_LA, told, plan.embedded, size) for prompt, size in prompts),
         cfg_scale=plan.cfg_scale,
         channels_LC=filled_LC if control_LC is None else control_LC,
         references_LC=torch.cat([reference.tokens_LC for reference in references]) if references else None,
         kept=kept,
+        walk=walk,
     )
-    return Start(_first(components, None if forgets else clean_LC, noise_LC, float(times[0])), conditions)
+    begins_with_LC = None if forgets else clean_LC
+    if picked is not None:
+        return Start(_entered(picked[1], begins_with_LC, noise_LC), conditions)
+    return Start(_first(components, begins_with_LC, noise_LC, float(times[0])), conditions)
+
+
+def _picked(components: Components, request: DrawRequest) -> Picked | None:
+    """The sampler that a request asks for, and its schedule from where the row begins."""
+    num_tokens = request.width * request.height // components.pixels_per_position**2
+    picked = components.trajectory.picked(request.sampler, request.schedule, num_tokens, request.num_steps)
+    if picked is None:
+        return None
+    return picked[0], picked[1].later(_first_step(components, request))
+
+
+def _entered(schedule: Schedule, clean_LC: Tensor | None, noise_LC: Tensor) -> Tensor:
+    """The latents of a walk from nothing, or from a picture, in float32: steps add little to them."""
+    if clean_LC is None:
+        return schedule.initial(noise_LC.float())
+    return schedule.entered(0, clean_LC.float(), noise_LC.float())
 
 
 def _first(components: Components, clean_LC: Tensor | None, noise_LC: Tensor, time: float) -> Tensor:
@@ -127,14 +161,21 @@ def run_times(components: Components, request: DrawRequest) -> Tensor:
     """Return the times that a request passes, float32 on the CPU: the end of its schedule when a picture is given."""
     rows, columns = latent_grid(request.width, request.height, components.pixels_per_position)
     times = components.trajectory.times(rows * columns, request.num_steps)
-    return times[request.num_steps - num_run_steps(components, request) :]
+    return times[_first_step(components, request) :]
 
 
 def num_run_steps(components: Components, request: DrawRequest) -> int:
-    """Return how many steps a request takes: the end of its schedule when a picture is given."""
+    """Return how many evaluations of the network a request takes: the end of its schedule when a picture is given."""
+    picked = _picked(components, request)
+    if picked is not None:
+        return len(picked[0].plan(picked[1]))
+    return request.num_steps - _first_step(components, request)
+
+
+def _first_step(components: Components, request: DrawRequest) -> int:
     if request.inputs.image is None:
-        return request.num_steps
-    return request.num_steps - components.trajectory.first_step(request.num_steps, _strength(components, request))
+        return 0
+    return components.trajectory.first_step(request.num_steps, _strength(components, request))
 
 
 def _strength(components: Components, request: DrawRequest) -> float:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from models.pipeline.components import Branch, Components
 from models.pipeline.conditions import Conditions
+from models.pipeline.walks import Walk
 from models.samplers import euler
 from models.samplers.guidance import classifier_free
 
@@ -20,7 +21,7 @@ class StepInput:
     """A row before a step.
 
     Attributes:
-        latents_LC: latents at conditions.times[step].
+        latents_LC: latents at conditions.times[step], or the state of conditions.walk.
         conditions: of the row.
         step: steps that are done.
     """
@@ -60,7 +61,9 @@ def predict(components: Components, rows: Sequence[StepInput]) -> list[Tensor]:
 
 
 def _branches(components: Components, row: StepInput) -> list[Branch]:
-    conditions, tokens_LC = row.conditions, row.latents_LC.to(components.dtype)
+    conditions = row.conditions
+    latents_LC = row.latents_LC if conditions.walk is None else conditions.walk.line(row.latents_LC, row.step)
+    tokens_LC = latents_LC.to(components.dtype)
     if conditions.channels_LC is not None:
         tokens_LC = torch.cat([tokens_LC, conditions.channels_LC], dim=-1)
     if conditions.references_LC is not None:
@@ -79,6 +82,8 @@ def _guided(row: StepInput, branches: Sequence[Tensor]) -> Tensor:
 
 def _moved(components: Components, row: StepInput, velocity_LC: Tensor) -> Tensor:
     conditions, times = row.conditions, row.conditions.times
+    if conditions.walk is not None:
+        return _walked(row, conditions.walk, velocity_LC)
     t_B, t_next_B = times[row.step].expand(1), times[row.step + 1].expand(1)
     latents_LC = euler.step(row.latents_LC[None], velocity_LC[None], t_B, t_next_B)[0]
     if conditions.kept is None:
@@ -86,3 +91,10 @@ def _moved(components: Components, row: StepInput, velocity_LC: Tensor) -> Tenso
     kept = conditions.kept
     stays_LC = components.trajectory.noised(kept.clean_LC, kept.noise_LC, float(t_next_B))
     return (1 - kept.weights) * stays_LC + kept.weights * latents_LC
+
+
+def _walked(row: StepInput, walk: Walk, velocity_LC: Tensor) -> Tensor:
+    state_LC, kept = walk.moved(row.latents_LC, velocity_LC, row.step), row.conditions.kept
+    if kept is None:
+        return state_LC
+    return walk.blended(state_LC, kept.weights, walk.at(row.step + 1).noised(kept.clean_LC, kept.noise_LC))

@@ -72,9 +72,9 @@ class Flux1Components:
         latent_BCHW = encoded(self.autoencoder, image_BCHW.to(self.device, self.dtype), self.tiling, generator)
         return _tokens(latent_BCHW.to(self.dtype))
 
-    def noise(self, rows: int, columns: int, generator: torch.Generator) -> Tensor:
+    def noise(self, rows: int, columns: int, generator: torch.Generator, dtype: torch.dtype | None = None) -> Tensor:
         channels = self.autoencoder.params.z_channels
-        noise_BCHW = initial_noise(channels, PATCH * rows, PATCH * columns, generator, self.dtype)
+        noise_BCHW = initial_noise(channels, PATCH * rows, PATCH * columns, generator, dtype or self.dtype)
         return _tokens(noise_BCHW).to(self.device)
 
     def mask_channels(self, mask_BCHW: Tensor) -> Tensor:

@@ -67,9 +67,9 @@ class Flux2Components:
         latent_BCHW = encoded(self.autoencoder, image_BCHW.to(self.device, self.dtype), self.tiling)
         return packed(latent_BCHW.to(self.dtype))[0]
 
-    def noise(self, rows: int, columns: int, generator: torch.Generator) -> Tensor:
+    def noise(self, rows: int, columns: int, generator: torch.Generator, dtype: torch.dtype | None = None) -> Tensor:
         channels = self.transformer.params.in_channels
-        return packed(initial_noise(channels, rows, columns, generator, self.dtype))[0].to(self.device)
+        return packed(initial_noise(channels, rows, columns, generator, dtype or self.dtype))[0].to(self.device)
 
     def mask_channels(self, mask_BCHW: Tensor) -> Tensor:
         raise AssertionError("no network of FLUX.2 sees a mask")

@@ -110,6 +110,8 @@ class DrawRequest:
         strength: how far `image` is noised, in (0, 1]; None, here and below, takes the network's default.
         max_sequence_length: tokens of the prompt, padding included.
         image_prompt_strength: weight of the tokens of picture prompts, 0 to 1.
+        sampler: name of the sampler; None for the network's own.
+        schedule: name of the schedule; None for the one that goes with the sampler.
         inputs: pictures.
         size: what SDXL is told of the picture's size.
     """
@@ -125,6 +127,8 @@ class DrawRequest:
     strength: float | None = None
     max_sequence_length: int | None = None
     image_prompt_strength: float = 1.0
+    sampler: str | None = None
+    schedule: str | None = None
     inputs: PictureInputs = NO_PICTURES
     size: SizeConditioning = NATURAL_SIZE
 
@@ -142,6 +146,8 @@ def request_for(
     true_cfg_scale: float = 1.0,
     strength: float | None = None,
     max_sequence_length: int | None = None,
+    sampler: str | None = None,
+    schedule: str | None = None,
     inputs: PictureInputs = NO_PICTURES,
     size: SizeConditioning = NATURAL_SIZE,
 ) -> DrawRequest:
@@ -157,6 +163,8 @@ def request_for(
         true_cfg_scale=true_cfg_scale,
         strength=strength,
         max_sequence_length=max_sequence_length,
+        sampler=sampler,
+        schedule=schedule,
         inputs=inputs,
         size=size,
     )

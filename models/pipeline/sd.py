@@ -110,8 +110,8 @@ class SdComponents:
         latent_BCHW = encoded(self.autoencoder, image_BCHW.to(self.device, self.dtype), self.tiling, generator)
         return packed(latent_BCHW.to(self.dtype))[0]
 
-    def noise(self, rows: int, columns: int, generator: torch.Generator) -> Tensor:
-        noise_BCHW = initial_noise(self.autoencoder.params.z_channels, rows, columns, generator, self.dtype)
+    def noise(self, rows: int, columns: int, generator: torch.Generator, dtype: torch.dtype | None = None) -> Tensor:
+        noise_BCHW = initial_noise(self.autoencoder.params.z_channels, rows, columns, generator, dtype or self.dtype)
         return packed(noise_BCHW)[0].to(self.device)
 
     def mask_channels(self, mask_BCHW: Tensor) -> Tensor:
@@ -133,7 +133,7 @@ class SdComponents:
         self, text: TextFeatures, ids_LA: Tensor, times: Tensor, guidance: float, size: SizeConditioning
     ) -> UnetConstants:
         rows, columns = (int(last) + 1 for last in ids_LA[-1])
-        told_T = self.trajectory.told(times).to(self.device)
+        told_T = times.to(self.device)
         added = None if text.pooled_C is None else self._added(text.pooled_C, size, rows, columns)
         vec_TC = torch.cat([self.unet.vectors(told_1, added, self.dtype) for told_1 in told_T[:, None]])
         return UnetConstants(text.tokens_LC.to(self.dtype), vec_TC, rows, columns)

@@ -87,6 +87,11 @@ def choose(methods: Methods[GridT], sampler: str, schedule: str | None = None) -
     return _chosen(method, asked or fused or method.default)
 
 
+def names_schedule(sampler: str) -> bool:
+    """Whether the name of a sampler says a schedule too."""
+    return _parted(sampler)[1] is not None
+
+
 def _chosen(method: Method[GridT], schedule: str) -> Choice[GridT]:
     grid = method.schedules.get(schedule)
     if grid is None:

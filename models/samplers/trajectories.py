@@ -10,10 +10,19 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from models.samplers.grids import Ratios
+from models.samplers.grids import Grid
+from models.samplers.layout import Layout
+from models.samplers.methods import FLOW_METHODS, Methods
+from models.samplers.names import choose, names_schedule
 from models.samplers.noise_schedule import NoiseSchedule
 from models.samplers.prediction import Prediction
+from models.samplers.registry import EULER
+from models.samplers.sampler import Sampler
+from models.samplers.schedule import Schedule
 from models.samplers.schedules import FlowSchedule, first_step, flow_times, noised
+
+Picked = tuple[Sampler, Schedule]
+"""A sampler, and the schedule that it walks."""
 
 
 class Trajectory(Protocol):
@@ -31,6 +40,24 @@ class Trajectory(Protocol):
             num_tokens: tokens of the picture.
             num_steps: at least 1.
         """
+        ...
+
+    def picked(self, sampler: str | None, schedule: str | None, num_tokens: int, num_steps: int) -> Picked | None:
+        """The sampler and the schedule of a run by their names; None for Euler's method along `times`.
+
+        Args:
+            sampler: None for the network's own.
+            schedule: None for the one that goes with the sampler.
+            num_tokens: tokens of the picture.
+            num_steps: at least 1.
+
+        Raises:
+            UnsupportedSampler: a name that is not known, or two that do not fit; says which do.
+        """
+        ...
+
+    def told(self, times: Tensor) -> Tensor:
+        """Times as networks are told them."""
         ...
 
     def first_step(self, num_steps: int, strength: float) -> int:
@@ -57,6 +84,15 @@ class FlowTrajectory:
     def times(self, num_tokens: int, num_steps: int) -> Tensor:
         return flow_times(self.schedule, num_tokens, num_steps)
 
+    def picked(self, sampler: str | None, schedule: str | None, num_tokens: int, num_steps: int) -> Picked | None:
+        if sampler is None and schedule is None:
+            return None
+        choice = choose(FLOW_METHODS, sampler or EULER.name, schedule)
+        return choice.sampler, choice.grid(self.times(num_tokens, num_steps))
+
+    def told(self, times: Tensor) -> Tensor:
+        return times
+
     def first_step(self, num_steps: int, strength: float) -> int:
         return first_step(num_steps, strength)
 
@@ -73,20 +109,36 @@ class DiffusionTrajectory:
 
     Attributes:
         training: the noise that the network was trained on.
-        grid: how steps are laid over it.
+        layout: how its folder asks for steps to be laid over it.
         prediction: what the network predicts.
+        methods: samplers and the schedules that fit them.
+        sampler: the folder's own.
     """
 
     training: NoiseSchedule
-    grid: Ratios
+    layout: Layout
     prediction: Prediction
+    methods: Methods[Grid]
+    sampler: Sampler = EULER
 
     encodes_forgotten = False
 
     def times(self, num_tokens: int, num_steps: int) -> Tensor:
-        schedule = self.grid(self.training, num_steps)
+        schedule = self.layout.grid(EULER)(self.training, num_steps)
         ratios = [*(point.ratio for point in schedule.points), schedule.ends[-1].ratio]
         return torch.tensor(ratios, dtype=torch.float32)
+
+    def picked(self, sampler: str | None, schedule: str | None, num_tokens: int, num_steps: int) -> Picked | None:
+        if sampler is None and schedule is None and self.sampler is EULER:
+            return None
+        name = sampler or self.sampler.name
+        choice = choose(self.methods, name, schedule)
+        is_named = schedule is not None or names_schedule(name)
+        grid = choice.grid if is_named else self.layout.grid(choice.sampler)
+        return choice.sampler, grid(self.training, num_steps)
+
+    def told(self, times: Tensor) -> Tensor:
+        return torch.tensor([self.training.time_of(float(time)) for time in times], dtype=torch.float32)
 
     def first_step(self, num_steps: int, strength: float) -> int:
         """As Diffusers counts: what is run is cut to a whole number of steps, not what is left out."""
@@ -94,14 +146,10 @@ class DiffusionTrajectory:
         return num_steps - max(min(int(num_steps * strength), num_steps), 1)
 
     def begun(self, noise: Tensor, time: float) -> Tensor:
-        return noise * ((time * time + 1.0) ** 0.5 if self.grid.has_unit_noise else time)
+        return noise * ((time * time + 1.0) ** 0.5 if self.layout.spacing == "leading" else time)
 
     def noised(self, clean: Tensor, noise: Tensor, time: float) -> Tensor:
         return clean + noise * time
-
-    def told(self, times: Tensor) -> Tensor:
-        """Training steps, as networks are told them, of some times above 0: float32."""
-        return torch.tensor([self.training.time_of(float(time)) for time in times], dtype=torch.float32)
 
     def seen(self, latents: Tensor, time: float) -> Tensor:
         """Latents at a time as the network sees them, with unit variance."""

@@ -101,14 +101,20 @@ class PipelineNetwork:
         return moved
 
     def preview(self, row: Denoising, width: int, height: int) -> NDArray[uint8]:
-        assert row.before_LC is not None
-        times = row.conditions.times
-        clean_LC = outlook(row.before_LC, row.latents_LC, float(times[row.step - 1]), float(times[row.step]))
+        clean_LC = self._outlook(row)
         return (
             self._projection.pixels(clean_LC, *latent_grid(width, height, self._components.pixels_per_position))
             .cpu()
             .numpy()
         )
+
+    def _outlook(self, row: Denoising) -> Tensor:
+        """The picture that the network predicted last."""
+        walk, times = row.conditions.walk, row.conditions.times
+        if walk is not None:
+            return walk.picture(row.latents_LC)
+        assert row.before_LC is not None
+        return outlook(row.before_LC, row.latents_LC, float(times[row.step - 1]), float(times[row.step]))
 
     @cached_property
     def _projection(self) -> Projection:
