@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-BENCHMARKS = ("gateway", "ledger", "overhead", "images", "packed", "scheduling", "short_job")
+BENCHMARKS = ("gateway", "ledger", "overhead", "images", "packed", "scheduling", "short_job", "tail")
 
 if __name__ == "__main__":
     for name in BENCHMARKS:
