@@ -40,7 +40,7 @@ def _order_at(schedule: Schedule, index: int, order: int) -> int:
     if not schedule.ends[index].sigma:
         return 1
     seen = sum(point.alpha > 0 for point in schedule.points[: index + 1])
-    return max(1, min(order, seen, left if schedule.num_steps < FEW_STEPS else order))
+    return max(1, min(order, seen, left if schedule.num_asked < FEW_STEPS else order))
 
 
 def _integral(polynomial: Polynomial, log_begin: float, end: float) -> float:

@@ -64,7 +64,7 @@ def multistep(
 
 
 def _order_at(schedule: Schedule, index: int, order: int) -> int:
-    left, is_short = schedule.num_steps - index, schedule.num_steps < FEW_STEPS
+    left, is_short = schedule.num_steps - index, schedule.num_asked < FEW_STEPS
     is_last = left == 1 and (is_short or not schedule.ends[-1].sigma)
     if is_last or math.isinf(schedule.points[index].log_snr):
         return 1

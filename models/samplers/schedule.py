@@ -17,16 +17,24 @@ class Schedule:
         ends: where each step ends, as many as points. Mostly the next point; some grids end a step a little beside it.
         space: all points, for samplers that look between those of the schedule.
         initial_scale: standard deviation of the noise that the run begins with.
+        num_skipped: steps of the whole schedule that a run from a picture leaves out.
     """
 
     points: tuple[Point, ...]
     ends: tuple[Point, ...]
     space: Space
     initial_scale: float = 1.0
+    num_skipped: int = 0
 
     @property
     def num_steps(self) -> int:
+        """Steps that are run."""
         return len(self.points)
+
+    @property
+    def num_asked(self) -> int:
+        """Steps of the whole schedule, by which samplers tell whether there are few."""
+        return self.num_skipped + len(self.points)
 
     @property
     def steps(self) -> list[tuple[Point, Point]]:
@@ -43,7 +51,8 @@ class Schedule:
 
     def later(self, first: int) -> "Schedule":
         """The part of the way from step `first` on."""
-        return replace(self, points=self.points[first:], ends=self.ends[first:])
+        skipped = self.num_skipped + first
+        return replace(self, points=self.points[first:], ends=self.ends[first:], num_skipped=skipped)
 
 
 def through(points: tuple[Point, ...], end: Point, space: Space, initial_scale: float = 1.0) -> Schedule:
