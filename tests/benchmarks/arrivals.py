@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from statistics import mean
@@ -69,6 +69,8 @@ class StepSeconds:
     packs: Mapping[Pack, float]
     starts: float
     ends: Mapping[int, float]
+    outside: float = 0.0
+    """Beside each step: what the engine and its queue take themselves."""
 
     def pack_s(self, pack: Pack) -> float:
         """Of one step; a pack that was never seen costs as much against its rows alone as the one of its number of rows that is most like it."""
@@ -109,6 +111,27 @@ class RealClock:
 
     def wait_until(self, at_s: float) -> None:
         time.sleep(max(0.0, at_s - self.now_s()))
+
+
+class ProcessorClock:
+    """Seconds that this thread computes while the clock runs: others on the machine take none. Waiting is skipped, as in a simulation."""
+
+    def __init__(self) -> None:
+        self._shown_s = 0.0
+        self._since_s: float | None = time.thread_time()
+
+    def now_s(self) -> float:
+        return self._shown_s + (0.0 if self._since_s is None else time.thread_time() - self._since_s)
+
+    def wait_until(self, at_s: float) -> None:
+        self._shown_s += max(0.0, at_s - self.now_s())
+
+    def stop(self) -> None:
+        """Until go()."""
+        self._shown_s, self._since_s = self.now_s(), None
+
+    def go(self) -> None:
+        self._since_s = time.thread_time()
 
 
 class SimulatedClock:
@@ -155,7 +178,8 @@ class SimulatedNetwork:
         return Start(self._latents[asked.width], self._conditions)
 
     def advance(self, rows: Sequence[Denoising]) -> list[Tensor]:
-        self._clock.move(self._pack_s(Pack(tuple(sorted(self._pixels[id(row.latents_LC)] for row in rows)))))
+        pack = Pack(tuple(sorted(self._pixels[id(row.latents_LC)] for row in rows)))
+        self._clock.move(self._pack_s(pack) + self._seconds.outside)
         return [row.latents_LC for row in rows]
 
     def preview(self, row: Denoising, width: int, height: int) -> NDArray[np.uint8]:
@@ -166,45 +190,63 @@ class SimulatedNetwork:
         return np.zeros((1, 1, 3), np.uint8)
 
 
+Work = Pack | int | None
+"""What took time: a pack's step, the end of a picture of so many pixels, or a start."""
+
+
 class MeasuredNetwork:
     """A real network that notes what it takes."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, clock: Clock) -> None:
         self.name, self.revision = network.name, network.revision
         self._network = network
-        self._steps: dict[Pack, list[float]] = {}
-        self._starts: list[float] = []
-        self._ends: dict[int, list[float]] = {}
+        self._clock = clock
+        self._taken: list[tuple[Work, float]] = []
         self._pixels: dict[int, int] = {}
         self.run_of, self.encode = network.run_of, network.encode
 
     def start(self, asked: DrawRequest, encode: Encode) -> Start:
-        begin_s = time.perf_counter()
+        begin_s = self._clock.now_s()
         start = self._network.start(asked, encode)
-        self._starts.append(time.perf_counter() - begin_s)
+        self._note(begin_s, None)
         self._pixels[start.latents_LC.shape[0]] = asked.width
         return start
 
     def advance(self, rows: Sequence[Denoising]) -> list[Tensor]:
-        begin_s = time.perf_counter()
+        begin_s = self._clock.now_s()
         latents = self._network.advance(rows)
-        pack = Pack(tuple(sorted(self._pixels[row.latents_LC.shape[0]] for row in rows)))
-        self._steps.setdefault(pack, []).append(time.perf_counter() - begin_s)
+        self._note(begin_s, Pack(tuple(sorted(self._pixels[row.latents_LC.shape[0]] for row in rows))))
         return latents
 
     def preview(self, row: Denoising, width: int, height: int) -> NDArray[np.uint8]:
         raise AssertionError("nobody asked for previews")
 
     def decode(self, latents_LC: Tensor, width: int, height: int) -> NDArray[np.uint8]:
-        begin_s = time.perf_counter()
+        begin_s = self._clock.now_s()
         image_HWC = self._network.decode(latents_LC, width, height)
-        self._ends.setdefault(width, []).append(time.perf_counter() - begin_s)
+        self._note(begin_s, width)
         return image_HWC
 
-    def seconds(self, of: Callable[[Sequence[float]], float] = mean) -> StepSeconds:
-        """What was seen."""
-        packs = {pack: of(samples) for pack, samples in self._steps.items()}
-        return StepSeconds(packs, of(self._starts), {pixels: of(samples) for pixels, samples in self._ends.items()})
+    def seconds(self, of: Callable[[Sequence[float]], float] = mean, busy_s: float | None = None) -> StepSeconds:
+        """What was seen; of a run that was busy for so long, also what it took outside the network, for each step."""
+        packs = {kind: of(samples) for kind, samples in self._samples().items() if isinstance(kind, Pack)}
+        ends = {kind: of(samples) for kind, samples in self._samples().items() if isinstance(kind, int)}
+        num_steps = sum(isinstance(kind, Pack) for kind, _ in self._taken)
+        outside_s = 0.0 if busy_s is None else self.outside_s(busy_s) / num_steps
+        return StepSeconds(packs, of(self._samples()[None]), ends, outside_s)
+
+    def outside_s(self, busy_s: float) -> float:
+        """What is left of so many busy seconds when the network's own are taken away."""
+        return max(0.0, busy_s - sum(seconds for _, seconds in self._taken))
+
+    def _note(self, begin_s: float, kind: Work) -> None:
+        self._taken.append((kind, self._clock.now_s() - begin_s))
+
+    def _samples(self) -> dict[Work, list[float]]:
+        samples: dict[Work, list[float]] = {}
+        for kind, seconds in self._taken:
+            samples.setdefault(kind, []).append(seconds)
+        return samples
 
 
 @dataclass(frozen=True)
@@ -233,9 +275,21 @@ class Serving:
         self._in_engine: set[int] = set()
         self._arrivals: Sequence[Arrival] = ()
         self._done_s: dict[int, float] = {}
+        self.busy_s = 0.0
+        """In which there was something to run."""
 
     def latencies_s(self, arrivals: Sequence[Arrival]) -> NDArray[np.float64]:
         """Serve all of them; seconds from each arrival to its picture."""
+        for _ in self.steps(arrivals):
+            pass
+        return self.served_s()
+
+    def served_s(self) -> NDArray[np.float64]:
+        """Of all arrivals, once they are served: seconds from each to its picture."""
+        return np.array([self._done_s[n] - arrival.at_s for n, arrival in enumerate(self._arrivals)])
+
+    def steps(self, arrivals: Sequence[Arrival]) -> Iterator[None]:
+        """Serve all of them, a step at a time."""
         self._arrivals = arrivals
         num_arrived = 0
         while len(self._done_s) < len(arrivals):
@@ -248,7 +302,8 @@ class Serving:
                 self._clock.wait_until(arrivals[num_arrived].at_s)
                 continue
             self._engine.step(now_s)
-        return np.array([self._done_s[n] - arrivals[n].at_s for n in range(len(arrivals))])
+            self.busy_s += self._clock.now_s() - now_s
+            yield
 
     def _enqueue(self, number: int) -> None:
         self._queued.setdefault(self._arrivals[number].job.expected_s, deque()).append(number)
