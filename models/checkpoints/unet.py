@@ -44,7 +44,5 @@ def has_linear_projection(files: TensorFiles) -> bool:
     """
     ranks = {len(files.shape(name)) for name in files.names() if name.endswith(PROJECTION)}
     if ranks - {2, 4} or len(ranks) > 1:
-        raise ShapeMismatch(
-            files.where, "wrong shapes", [f"*{PROJECTION} has {sorted(ranks)} dimensions, not 2 or 4"]
-        )
+        raise ShapeMismatch(files.where, "wrong shapes", [f"*{PROJECTION} has {sorted(ranks)} dimensions, not 2 or 4"])
     return 4 not in ranks
