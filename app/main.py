@@ -16,6 +16,8 @@ from app.api.bfl.describe import describe_bodies
 from app.api.openai import describe as openai_bodies
 from app.api.openai import routes as openai
 from app.api.public_url import check_proxies
+from app.api.replicate import describe as replicate_bodies
+from app.api.replicate import routes as replicate
 from app.core.catalog import Catalog
 from app.core.clock import Clock, SystemClock
 from app.core.config import Settings
@@ -44,6 +46,7 @@ class _Described(FastAPI):
             description = super().openapi()
             describe_bodies(description, self._catalog, bfl.PREFIX)
             openai_bodies.describe_bodies(description)
+            replicate_bodies.describe_bodies(description)
         return super().openapi()
 
 
@@ -64,6 +67,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     )
     app.include_router(bfl.router(catalog))
     app.include_router(openai.router())
+    app.include_router(replicate.router())
     app.include_router(tasks.router())
     app.include_router(account.router())
     app.include_router(admin.router())

@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from app.api.refused import bfl, openai, problem
+from app.api.refused import bfl, openai, problem, replicate
 from app.api.refused.refusal import Fault, Refusal
 from app.core.errors import InvalidRequest, ServiceError, Unavailable
 from app.core.metrics import REFUSED
@@ -25,6 +25,7 @@ Render = Callable[[Refusal], JSONResponse]
 
 _RENDERERS: tuple[tuple[tuple[str, ...], Render], ...] = (
     (("/v1/account", "/v1/admin", "/v1/usage", "/v1/pricing", "/v1/tasks", *SYSTEM_PATHS), problem.render),
+    (("/v1/predictions", "/v1/models/darkroom/"), replicate.render),
     (("/v1/images/", "/v1/models"), openai.render),
     (("",), bfl.render),
 )

@@ -8,6 +8,7 @@ from fastapi import Depends, Header, Request
 
 from app.api.leaving import until_left
 from app.dependencies import Gateway
+from app.generations.repository import TaskRead
 from app.generations.waiting import Waiters, until_ended
 
 MOST_WAIT_S = 60
@@ -41,15 +42,18 @@ def applied(seconds: int) -> dict[str, str]:
     return {APPLIED: f"wait={seconds}"} if seconds else {}
 
 
-async def wait_for_end(request: Request, parts: Gateway, task_id: str, seconds: int) -> None:
-    """Return when the task has ended or is not there, when so many seconds have passed, or when the client has hung up."""
+async def wait_for_end(request: Request, parts: Gateway, task_id: str, seconds: int) -> TaskRead | None:
+    """The task once it has ended; None when so many seconds have passed, the client has hung up, or there is no such task."""
     if not seconds:
-        return
+        return None
     waiters = cast("Waiters", request.app.state.waiters)
-    work = {asyncio.create_task(until_ended(parts, waiters, task_id)), asyncio.create_task(until_left(request))}
+    ended = asyncio.create_task(until_ended(parts, waiters, task_id))
+    left = asyncio.create_task(until_left(request))
     try:
-        await asyncio.wait(work, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({ended, left}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        is_there = ended.done() and ended.exception() is None
+        return ended.result() if is_there else None
     finally:
-        for one in work:
-            one.cancel()
-        await asyncio.gather(*work, return_exceptions=True)
+        ended.cancel()
+        left.cancel()
+        await asyncio.gather(ended, left, return_exceptions=True)

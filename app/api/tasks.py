@@ -59,8 +59,8 @@ async def get_task(
     """One of them, at once or when it has ended."""
     found = await _own(parts, caller.account_id, task_id)
     if seconds:
-        await wait_for_end(request, parts, task_id, seconds)
-        found = await _own(parts, caller.account_id, task_id)
+        ended = await wait_for_end(request, parts, task_id, seconds)
+        found = ended or await _own(parts, caller.account_id, task_id)
         response.headers.update(applied(seconds))
     return _answer(request, parts, found)
 

@@ -23,18 +23,22 @@ OTHER_SCHEMES = frozenset({"", "basic"})
 """Authorization that is no API key: a proxy's password is no business of ours."""
 
 
+KEY_SCHEMES = frozenset({"bearer", "token"})
+"""Under which a key is shown: Replicate's older clients say Token."""
+
+
 def presented_key(headers: Headers) -> str:
     """The key in `x-key` or `Authorization: Bearer`; empty when there is none."""
     if key := headers.get("x-key", "").strip():
         return key
     scheme, _, token = headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
+    return token.strip() if scheme.lower() in KEY_SCHEMES else ""
 
 
 def shows_a_key(headers: Headers) -> bool:
     """Whether a key was meant to be shown, be it good, bad or in a scheme that we do not know. Then nobody is anonymous."""
     scheme = headers.get("authorization", "").strip().partition(" ")[0].lower()
-    return bool(presented_key(headers)) or scheme not in OTHER_SCHEMES | {"bearer"}
+    return bool(presented_key(headers)) or scheme not in OTHER_SCHEMES | KEY_SCHEMES
 
 
 async def identify(request: Request, parts: Gateway) -> Caller | None:
