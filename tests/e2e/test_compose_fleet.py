@@ -76,7 +76,7 @@ class Fleet:
 
     def start(self, service: str) -> None:
         here = {"0.0.0.0": "127.0.0.1", "8000": str(self.port)}
-        words = [here.get(word, word) for word in SERVICES[service]["command"]]
+        words = [here[word] if word in here else str(word) for word in SERVICES[service]["command"]]
         with (self.folder / f"{service}.err").open("wb") as errors:
             self.processes[service] = subprocess.Popen(
                 [*DARKROOM, *words], env=self.environment(service), cwd=self.folder, stderr=errors
