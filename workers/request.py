@@ -40,6 +40,8 @@ def _draw_request(spec: GenerationSpec, inputs: PictureInputs) -> DrawRequest:
         num_steps=spec.steps,
         guidance=spec.guidance,
         true_cfg_scale=spec.true_cfg_scale,
+        sampler=spec.sampler,
+        schedule=spec.schedule,
         strength=spec.strength,
         max_sequence_length=spec.max_sequence_length,
         image_prompt_strength=spec.image_prompt_strength,

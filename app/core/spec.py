@@ -78,6 +78,10 @@ class GenerationSpec(_Value):
     guidance: float = Field(ge=0, allow_inf_nan=False)
     true_cfg_scale: float = Field(default=1.0, ge=1, allow_inf_nan=False)
     """Classifier-free guidance on top of the distilled one; 1 = off."""
+    sampler: str | None = None
+    """By any name that models.samplers.names knows, perhaps with a schedule behind it; None = the network's own."""
+    schedule: str | None = None
+    """Likewise; None = the one that goes with the sampler."""
     max_sequence_length: int | None = Field(default=None, ge=1)
     """Tokens of the prompt that the text encoder reads; None = the network's own number."""
     inputs: tuple[InputImage, ...] = ()

@@ -10,6 +10,7 @@ from app.api.bfl.translate.refusals import refuse_what_is_not_served
 from app.api.bfl.translate.tasks import task_of
 from app.api.bfl.translate.words import (
     used_guidance,
+    used_names,
     used_negative_prompt,
     used_prompt,
     used_seed,
@@ -46,6 +47,7 @@ def to_spec(body: Inputs, model: Resolved, pictures: Sequence[Sent] = ()) -> Gen
         inputs=tuple(one.image for one in pictures),
         output_format=body.output_format or model.row.default_format,
         deterministic=bool(body.deterministic),
+        **used_names(body),
         previews=bool(body.previews),
         **task,
     )

@@ -2,6 +2,7 @@
 
 import secrets
 
+from app.api.bfl.schemas.diffusion import Sampled
 from app.api.bfl.schemas.fields import Dials, Inputs, NegativePrompt, OptionalPrompt, RequiredPrompt, Steps, TrueCfg
 from app.api.bfl.translate.limits import within
 from app.core.catalog import Resolved
@@ -72,6 +73,14 @@ def used_guidance(body: Inputs, model: Resolved) -> float:
         return runs.default
     sent = within("guidance", body.guidance, model.row.guidance.min, model.row.guidance.max)
     return min(max(sent, runs.min), runs.max)
+
+
+def used_names(body: Inputs) -> dict[str, str | None]:
+    """Sampler and schedule as the caller names them. Which there are, the network knows."""
+    if not isinstance(body, Sampled):
+        return {}
+    named = {"sampler": body.sampler, "schedule": body.schedule}
+    return {field: _without_nul(field, name) if name and name.strip() else None for field, name in named.items()}
 
 
 def used_sequence_length(body: Inputs, model: Resolved) -> int | None:

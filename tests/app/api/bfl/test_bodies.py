@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from app.api.bfl.describe import described
 from app.api.bfl.schemas.bodies import body_of
@@ -58,11 +59,12 @@ KLEIN_BASE = Route(
 )  # fmt: skip
 PRO_2 = Route(f"{FLUX2} {EIGHT}", {"prompt"}, {**JPEG, "disable_pup": False}, SAFETY, own=PICTURE_TASKS)
 SD = Route(
-    f"prompt negative_prompt width height steps guidance {TAIL}", {"prompt"}, {**JPEG, "steps": 50, "guidance": 7.5},
+    f"prompt negative_prompt width height steps guidance sampler schedule {TAIL}", {"prompt"},
+    {**JPEG, "steps": 50, "guidance": 7.5},
     {**SAFETY, "steps": (1, 100), "guidance": (1, 30), "max_sequence_length": (1, 77)}, own=PICTURE_TASKS,
 )  # fmt: skip
 SD_FILL = Route(
-    f"{TOOL} negative_prompt image mask", {"image"}, {**JPEG, "steps": 50, "guidance": 7.5},
+    f"{TOOL} negative_prompt sampler schedule image mask", {"image"}, {**JPEG, "steps": 50, "guidance": 7.5},
     {"steps": (1, 100), "guidance": (1, 30)},
 )  # fmt: skip
 KONTEXT_PRO = Route(KONTEXT, {"prompt"}, {"output_format": "png", "prompt_upsampling": False}, SAFETY)
@@ -222,3 +224,12 @@ async def test_under_any_alias_a_request_means_what_the_network_can_do_or_is_ref
         assert runs.steps.min <= spec.steps <= runs.steps.max
         assert runs.guidance.min <= spec.guidance <= runs.guidance.max
         assert model.accepts(spec.width, spec.height)
+
+
+async def test_samplers_and_schedules_travel_by_the_names_that_were_sent() -> None:
+    row = Catalog().by_name("sd-1.5")
+    spec = await spec_of(row, sampler="DPM++ 2M", schedule="Karras")
+    assert (spec.sampler, spec.schedule) == ("DPM++ 2M", "Karras")
+    assert (await spec_of(row, sampler=" ", schedule=None)).sampler is None
+    with pytest.raises(ValidationError):
+        await spec_of(row, sampler="x" * 65)
