@@ -1,6 +1,7 @@
 """Clients of others, unmodified, against a real gateway and worker with flux-nano's bundled weights: only the URL differs."""
 
 import base64
+import contextlib
 import io
 import json
 import shutil
@@ -13,6 +14,8 @@ import httpx
 import pytest
 from openai import OpenAI
 from PIL import Image
+from replicate import Client as Replicate
+from replicate.exceptions import ReplicateError
 
 from tests.e2e.running_service import RunningService
 
@@ -83,9 +86,37 @@ def test_openais_client(service: RunningService) -> None:
         assert len({*pictures}) == 2
         assert all(is_no_flat_colour(opened(one)) for one in pictures)
         _check_edit(client, pictures[0])
-        events = list(client.images.generate(prompt="a cat", model="flux-nano", size="128x128", stream=True))
-    assert events[-1].type == "image_generation.completed"
-    assert is_no_flat_colour(opened(base64.b64decode(events[-1].b64_json)))
+        events = list(
+            client.images.generate(
+                prompt="a cat",
+                model="flux-nano",
+                size="256x256",
+                stream=True,
+                partial_images=3,
+                extra_body={"steps": 50},
+            )
+        )
+    assert [event.type for event in events[-2:]] == ["image_generation.partial_image", "image_generation.completed"]
+    assert all(is_no_flat_colour(opened(base64.b64decode(event.b64_json))) for event in events)
+
+
+def test_replicates_client(service: RunningService) -> None:
+    client = Replicate(service.key, base_url=service.url)
+    with contextlib.closing(client._client):  # it has no other way to hang up
+        _check_replicate(client)
+
+
+def _check_replicate(client: Replicate) -> None:
+    asked = {"prompt": "a red apple", "width": 128, "height": 128, "num_outputs": 2, "output_format": "png"}
+    urls = client.run("darkroom/flux-nano", input=asked)
+    pictures = [httpx.get(url, trust_env=False).content for url in urls]
+    assert len({*pictures}) == 2
+    assert all(is_no_flat_colour(opened(one)) for one in pictures)
+    made = client.predictions.create(version="flux-nano", input=asked)
+    made.wait()
+    assert made.status == "succeeded"
+    with pytest.raises(ReplicateError, match="prompt"):
+        client.predictions.create(version="flux-nano", input={})
 
 
 def _check_edit(client: OpenAI, picture: bytes) -> None:
