@@ -13,9 +13,10 @@ COPY . .
 RUN /opt/darkroom/bin/pip install --no-deps --no-build-isolation .
 
 FROM build AS worker-packages
-# The CPU build. For GPUs: --build-arg TORCH_INDEX_URL=https://download.pytorch.org/whl/cu130
+# torch alone from there, and what it needs from the usual index, as pinned. The CPU build; for GPUs:
+# --build-arg TORCH_INDEX_URL=https://download.pytorch.org/whl/cu130
 ARG TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu
-RUN /opt/darkroom/bin/pip install --constraint constraints.txt --index-url "${TORCH_INDEX_URL}" torch
+RUN /opt/darkroom/bin/pip install --no-deps --constraint constraints.txt --index-url "${TORCH_INDEX_URL}" torch
 COPY . .
 RUN /opt/darkroom/bin/pip install --constraint constraints.txt --no-build-isolation .
 

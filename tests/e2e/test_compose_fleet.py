@@ -1,6 +1,7 @@
 """The fleet of docker-compose.yml as plain processes: its commands and its environment, with the tests' own servers in the place of its hosts."""
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -15,6 +16,7 @@ import httpx
 import pytest
 import yaml
 
+from models.checkpoints.provenance import PROVENANCE, record_of, sha256_of, write_provenance
 from tests.e2e.running_service import DARKROOM, ROOT, until
 from tests.fixtures.postgresql import PostgresServer, serve
 from tests.fixtures.redis_server import RedisServer, serve_redis
@@ -22,6 +24,7 @@ from tests.fixtures.redis_server import RedisServer, serve_redis
 pytestmark = [pytest.mark.prove, pytest.mark.timeout(300)]
 
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+REPLICAS = ("-1", "-2")
 SECRETS = {
     "POSTGRES_PASSWORD": "0f" * 16,
     "REDIS_PASSWORD": "1e" * 16,
@@ -74,22 +77,23 @@ class Fleet:
             timeout=120,
         )
 
-    def start(self, service: str) -> None:
+    def start(self, service: str, replica: str = "", **more: str) -> None:
+        """One that stays, under its service's name and its replica's."""
         here = {"0.0.0.0": "127.0.0.1", "8000": str(self.port)}
-        words = [here[word] if word in here else str(word) for word in SERVICES[service]["command"]]
-        with (self.folder / f"{service}.err").open("wb") as errors:
-            self.processes[service] = subprocess.Popen(
-                [*DARKROOM, *words], env=self.environment(service), cwd=self.folder, stderr=errors
+        words = [str(here.get(word, word)) for word in SERVICES[service]["command"]]
+        with (self.folder / f"{service}{replica}.err").open("wb") as errors:
+            self.processes[service + replica] = subprocess.Popen(
+                [*DARKROOM, *words], env=self.environment(service) | more, cwd=self.folder, stderr=errors
             )
 
-    def stop(self, service: str) -> int:
+    def stop(self, service: str, replica: str = "") -> int:
         """As Compose does: SIGTERM, and no more than the service's grace period."""
-        process = self.processes.pop(service)
+        process = self.processes.pop(service + replica)
         process.send_signal(signal.SIGTERM)
         return process.wait(timeout=int(SERVICES[service]["stop_grace_period"].removesuffix("s")))
 
-    def errors(self, service: str) -> str:
-        return (self.folder / f"{service}.err").read_text()
+    def errors(self, process: str) -> str:
+        return (self.folder / f"{process}.err").read_text()
 
     def answers(self, url: str) -> httpx.Response | None:
         try:
@@ -127,19 +131,14 @@ def bucket(s3_address: str) -> Any:
 
 @pytest.fixture(scope="module")
 def fleet(
-    tmp_path_factory: pytest.TempPathFactory,
-    tiny_weights: Path,
-    postgres: PostgresServer,
-    redis: RedisServer,
-    s3_address: str,
-    bucket: Any,
+    tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer, redis: RedisServer, s3_address: str, bucket: Any
 ) -> Iterator[Fleet]:
     places = {
         "database:5432": f"127.0.0.1:{postgres.port}",
         "redis:6379": f"127.0.0.1:{redis.port}",
         "http://objects:7070": s3_address,
     }
-    fleet = Fleet(tmp_path_factory.mktemp("data"), tiny_weights, places)
+    fleet = Fleet(tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("shared-models"), places)
     yield fleet
     for process in fleet.processes.values():
         process.kill()
@@ -147,14 +146,27 @@ def fleet(
 
 
 @pytest.fixture(scope="module")
-def running(fleet: Fleet) -> Fleet:
-    """Migrated, as often as somebody likes; then both processes."""
+def weights(tiny_weights: Path, bucket: Any) -> str:
+    """Tiny weights under flux-nano's name in a bucket, as the setting names them."""
+    folder = tiny_weights / "flux-nano"
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    write_provenance(folder, {name: record_of(path, sha256_of(path)) for name, path in files.items()}, {})
+    bucket.create_bucket(Bucket="weights")
+    for name in (*files, PROVENANCE):
+        bucket.put_object(Bucket="weights", Key=f"nano/{name}", Body=(folder / name).read_bytes())
+    return json.dumps({"flux-nano": {"url": "s3://weights/nano", "sha256": sha256_of(folder / PROVENANCE)}})
+
+
+@pytest.fixture(scope="module")
+def running(fleet: Fleet, weights: str) -> Fleet:
+    """Migrated, as often as somebody likes; then a gateway, and two workers that share the folder of weights, which is empty."""
     for _ in range(2):
         migrated = fleet.run("migrate")
         assert migrated.returncode == 0, migrated.stderr
         assert SECRETS["POSTGRES_PASSWORD"] not in migrated.stdout + migrated.stderr
     fleet.start("gateway")
-    fleet.start("worker")
+    for replica in REPLICAS:
+        fleet.start("worker", replica, DARKROOM_WEIGHTS=weights)
     return fleet
 
 
@@ -187,16 +199,26 @@ def test_metrics_have_their_own_port_alone(running: Fleet) -> None:
 
 
 def test_logs_are_json_and_hold_no_secret(running: Fleet) -> None:
-    for service in ("gateway", "worker"):
-        said = running.errors(service)
+    for process in running.processes:
+        said = running.errors(process)
         assert said.startswith("{")
         assert not [name for name, value in SECRETS.items() if value in said]
 
 
-def test_the_books_are_right_and_both_end_within_their_grace(running: Fleet) -> None:
+def test_two_workers_of_a_machine_fetched_their_weights_once(running: Fleet) -> None:
+    def outcomes() -> list[str] | None:
+        said = "".join(running.errors(f"worker{replica}") for replica in REPLICAS)
+        found = re.findall(r'"event": "(weights fetched|weights are there|weights not fetched)"', said)
+        return sorted(found) if len(found) == len(REPLICAS) else None
+
+    assert until("both have looked", outcomes) == ["weights are there", "weights fetched"]
+
+
+def test_the_books_are_right_and_all_end_within_their_grace(running: Fleet) -> None:
     audited = running.run("gateway", "ledger", "verify")
     assert audited.returncode == 0, audited.stdout + audited.stderr
-    assert running.stop("worker") == 0
+    for replica in REPLICAS:
+        assert running.stop("worker", replica) == 0
     assert running.stop("gateway") in (0, -signal.SIGTERM)
 
 
