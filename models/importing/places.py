@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import httpx
 
@@ -65,17 +65,20 @@ class WebPlace:
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
+        address = urlsplit(self._url)
+        # What messages say, without a name and a password that the address may hold.
+        self._shown = f"{address.hostname}{address.path}"
 
     @contextmanager
     def open(self, name: str, offset: int) -> Generator[Opened]:
-        url = f"{self._url}/{quote(name)}"
+        url, shown = f"{self._url}/{quote(name)}", f"{self._shown}/{name}"
         asked = {"range": f"bytes={offset}-"} if offset else {}
         # Sizes are counted in bytes as they lie there, so nothing may be packed under way.
         headers = {"accept-encoding": "identity", **asked}
         try:
             with httpx.stream("GET", url, headers=headers, follow_redirects=True, timeout=ANSWER_WITHIN_S) as answer:
                 if not answer.is_success:
-                    raise Unreachable(f"{url} answers {answer.status_code}")
+                    raise Unreachable(f"{shown} answers {answer.status_code}")
                 yield Opened(offset if answer.status_code == PARTIAL else 0, answer.iter_raw())
         except httpx.HTTPError as error:
-            raise Unreachable(f"{url}: {str(error) or type(error).__name__}") from error
+            raise Unreachable(f"{shown}: {type(error).__name__}") from None

@@ -209,3 +209,11 @@ def test_weights_that_somebody_put_there_are_never_replaced(tmp_path: Path) -> N
     with pytest.raises(ImportRefused, match="not fetched"):
         fetch("net", shipped(source), FolderPlace(source), into, ONCE)
     assert (into / "net" / "model_index.json").read_bytes() == b"mine"
+
+
+def test_what_is_said_of_a_place_names_the_file_and_no_password(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        place = WebPlace(server.url.replace("http://", "http://ann:a-secret@"))
+        with pytest.raises(Unreachable, match=f"{PROVENANCE} answers 404") as refused:
+            fetch("net", "0" * 64, place, tmp_path / "models", ONCE)
+    assert "a-secret" not in str(refused.value)
