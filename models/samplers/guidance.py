@@ -179,8 +179,9 @@ class Guidance:
     def _rescaled(self, total: Tensor, prompt: Tensor) -> Tensor:
         if not self.rescale or total is prompt:
             return total
-        factor = prompt.std() / total.std().clamp(min=1e-12)
-        return total * (self.rescale * factor + (1 - self.rescale))
+        wanted, found = prompt.float().std(), total.float().std()
+        factor = torch.where(found > 1e-6, wanted / found, 1.0)  # what is constant has no deviation to bring back
+        return total * (self.rescale * factor + (1 - self.rescale)).to(total.dtype)
 
 
 def classifier_free(positive: Tensor, negative: Tensor, scale: float) -> Tensor:

@@ -153,8 +153,7 @@ def advance(evaluation: Evaluation, state: State, denoised: Tensor) -> State:
 def _mixed(mix: Mix, parts: Sequence[Tensor | None]) -> Tensor:
     """The weighted sum; a part that is taken as it is, is not copied."""
     terms = [(weight, part) for weight, part in zip(mix.weights, parts, strict=False) if weight and part is not None]
-    if not terms:
-        raise AssertionError("a mix of nothing")
+    assert terms, "a mix of nothing"
     total = terms[0][1] if terms[0][0] == 1.0 else terms[0][1] * terms[0][0]
     for weight, part in terms[1:]:
         total = torch.add(total, part, alpha=weight)

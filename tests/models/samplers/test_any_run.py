@@ -1,5 +1,7 @@
 """Whatever is asked for: a finite result or a clear refusal, never NaN, never another error."""
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -46,65 +48,68 @@ def run(schedule: Schedule, plan: Plan, prediction: Prediction, guidance: Guidan
     return state.latents
 
 
-@settings(max_examples=150, deadline=None)
-@given(
+@dataclass(frozen=True)
+class Asked:
+    """A request. `flow_shift` stands for a flow-matching network, whose prediction is its own."""
+
+    sampler: str
+    schedule: str | None
+    steps: int
+    prediction: Prediction
+    zero_snr: bool
+    flow_shift: float | None
+    guidance: Guidance
+    dtype: torch.dtype
+    eta: float | None
+
+
+ASKED = st.builds(
+    Asked,
     sampler=SAMPLERS,
-    schedule_name=SCHEDULES,
+    schedule=SCHEDULES,
     steps=STEPS,
     prediction=st.sampled_from([Prediction.EPSILON, Prediction.V, Prediction.SAMPLE]),
     zero_snr=st.booleans(),
+    flow_shift=st.one_of(st.none(), st.floats(0.5, 10)),
     guidance=guidances(),
     dtype=DTYPES,
     eta=ETAS,
 )
-def test_diffusion(
-    sampler: str,
-    schedule_name: str | None,
-    steps: int,
-    prediction: Prediction,
-    zero_snr: bool,
-    guidance: Guidance,
-    dtype: torch.dtype,
-    eta: float | None,
-) -> None:
-    training = NoiseSchedule(zero_terminal_snr=zero_snr)
+
+
+def drawn(asked: Asked) -> torch.Tensor:
+    if asked.flow_shift is not None:
+        choice = choose(FLOW_METHODS, asked.sampler, asked.schedule)
+        schedule = choice.grid(flow_times(FlowSchedule(shift=asked.flow_shift), 64, max(asked.steps, 1)))
+        plan = choice.sampler.plan(schedule, asked.eta)
+        return run(schedule, plan, Prediction.FLOW, asked.guidance, asked.dtype)
+    training = NoiseSchedule(zero_terminal_snr=asked.zero_snr)
+    check_prediction(asked.prediction, training)
+    chosen = choose(SDXL_METHODS if asked.zero_snr else SD_METHODS, asked.sampler, asked.schedule)
+    schedule = chosen.grid(training, asked.steps)
+    return run(schedule, chosen.sampler.plan(schedule, asked.eta), asked.prediction, asked.guidance, asked.dtype)
+
+
+def check(asked: Asked) -> None:
     try:
-        check_prediction(prediction, training)
-        choice = choose(SDXL_METHODS if zero_snr else SD_METHODS, sampler, schedule_name)
-        schedule = choice.grid(training, steps)
-        found = run(schedule, choice.sampler.plan(schedule, eta), prediction, guidance, dtype)
+        found = drawn(asked)
     except SamplingError:
         return
     assert found.isfinite().all()
-    assert found.dtype is dtype
+    assert found.dtype is asked.dtype
 
 
-@settings(max_examples=100, deadline=None)
-@given(
-    sampler=SAMPLERS,
-    schedule_name=SCHEDULES,
-    steps=st.integers(1, 60),
-    shift=st.floats(0.5, 10),
-    guidance=guidances(),
-    dtype=DTYPES,
-    eta=ETAS,
-)
-def test_flow_matching(
-    sampler: str,
-    schedule_name: str | None,
-    steps: int,
-    shift: float,
-    guidance: Guidance,
-    dtype: torch.dtype,
-    eta: float | None,
-) -> None:
-    try:
-        choice = choose(FLOW_METHODS, sampler, schedule_name)
-        schedule = choice.grid(flow_times(FlowSchedule(shift=shift), 64, steps))
-        found = run(schedule, choice.sampler.plan(schedule, eta), Prediction.FLOW, guidance, dtype)
-    except SamplingError:
-        return
-    assert found.isfinite().all()
+@settings(max_examples=80, deadline=None)
+@given(ASKED)
+def test_whatever_is_asked_is_finite_or_refused(asked: Asked) -> None:
+    check(asked)
+
+
+@pytest.mark.prove
+@settings(max_examples=3000, deadline=None, derandomize=False, print_blob=True)
+@given(ASKED)
+def test_thousands_of_requests_are_finite_or_refused(asked: Asked) -> None:
+    check(asked)
 
 
 def test_a_shift_that_rounds_above_one_begins_with_pure_noise() -> None:

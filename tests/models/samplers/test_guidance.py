@@ -56,6 +56,12 @@ def test_rescaling_equals_diffusers() -> None:
     torch.testing.assert_close(output(Guidance((CFG,), rescale=0.7)), expected)
 
 
+def test_rescaling_leaves_a_constant_output_alone() -> None:
+    flat = {Branch.PROMPT: torch.ones(4, 8, 8).half(), Branch.NEGATIVE: torch.zeros(4, 8, 8).half()}
+    found = Guidance((CFG,), rescale=0.5).combined(seen(), flat).output
+    assert torch.equal(found, torch.full((4, 8, 8), 7.0).half())
+
+
 def test_a_scale_of_one_asks_for_no_negative_prompt() -> None:
     assert Guidance((ClassifierFree(constant(1.0)),)).branches(0, 10) == (Branch.PROMPT,)
     assert Guidance((PerturbedAttention(constant(0.0)),)).branches(0, 10) == (Branch.PROMPT,)
