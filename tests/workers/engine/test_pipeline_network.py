@@ -98,8 +98,11 @@ def test_a_size_that_the_network_cannot_make_fails_alone(components: Components)
     assert list(images(events)) == ["plain"]
 
 
-def test_a_watched_row_shows_a_few_pixels_for_each_token_and_draws_the_same_picture(components: Components) -> None:
-    asked = replace(ASKED[2], previews=True)
+@pytest.mark.parametrize("sampler", [None, "heun"])
+def test_a_watched_row_shows_a_few_pixels_for_each_token_and_draws_the_same_picture(
+    components: Components, sampler: str | None
+) -> None:
+    asked = replace(ASKED[2], draw=replace(ASKED[2].draw, sampler=sampler), previews=True)
     events = run(components, asked)
     (shown,) = [event.image_HWC for event in events if isinstance(event, Previewed)]
     tokens_a_side = (
