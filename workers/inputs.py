@@ -7,6 +7,7 @@ from io import BytesIO
 
 from PIL import Image, ImageOps
 
+from app.core.inputs.header import DAMAGED
 from app.core.spec import GenerationSpec, InputImage, Role
 from app.core.storage.base import ObjectMissing, ObjectStore
 from models.images import upright
@@ -25,7 +26,7 @@ async def pictures_of(spec: GenerationSpec, store: ObjectStore) -> PictureInputs
         OSError: the store does not answer.
     """
     contents = [await _fetched(image, store) for image in spec.inputs]
-    pictures = await asyncio.to_thread(_decoded, list(zip(spec.inputs, contents, strict=True)))
+    pictures = await asyncio.to_thread(decoded, list(zip(spec.inputs, contents, strict=True)))
     margins = None if spec.margins is None else Margins(**spec.margins.model_dump())
     edges = EdgeThresholds() if spec.canny is None else EdgeThresholds(spec.canny.low, spec.canny.high)
     return PictureInputs(
@@ -64,7 +65,8 @@ async def _fetched(image: InputImage, store: ObjectStore) -> bytes:
     return data
 
 
-def _decoded(found: Iterable[tuple[InputImage, bytes]]) -> Pictures:
+def decoded(found: Iterable[tuple[InputImage, bytes]]) -> Pictures:
+    """Files as pictures, upright, with what each is for. Raises InputUnreadable."""
     return [(image.role, _picture(image, data)) for image, data in found]
 
 
@@ -72,7 +74,7 @@ def _picture(image: InputImage, data: bytes) -> Image.Image:
     try:
         with Image.open(BytesIO(data)) as opened:
             return upright(opened)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (*DAMAGED, Image.DecompressionBombError) as error:
         raise InputUnreadable(image.role) from error
 
 

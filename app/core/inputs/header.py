@@ -15,7 +15,7 @@ _ORIENTATION = 0x0112
 _TURNED_ASIDE = (5, 6, 7, 8)
 _ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 
-_DAMAGED = (SyntaxError, OSError, ValueError, TypeError, LookupError, EOFError, ArithmeticError, struct.error)
+DAMAGED = (SyntaxError, OSError, ValueError, TypeError, LookupError, EOFError, ArithmeticError, struct.error)
 """What Pillow raises on bytes that are no picture, or half of one."""
 
 
@@ -96,7 +96,7 @@ def _opened(found: _Format, data: bytes) -> "ImageFile":
         return found.open(data)
     except DecompressionBombError:
         raise BadPicture("more pixels than any picture may have") from None
-    except _DAMAGED:
+    except DAMAGED:
         raise BadPicture(f"damaged: its header cannot be read as {found.content_type}") from None
 
 
@@ -107,5 +107,5 @@ def _orientation(image: "ImageFile") -> object:
     try:
         # Not image.getexif(): that of a PNG decodes the picture to look behind its pixels.
         return Image.getexif(image).get(_ORIENTATION, 1)
-    except _DAMAGED:
+    except DAMAGED:
         return 1
