@@ -106,7 +106,7 @@ def test_whatever_is_asked_is_finite_or_refused(asked: Asked) -> None:
 
 
 @pytest.mark.prove
-@settings(max_examples=3000, deadline=None, derandomize=False, print_blob=True)
+@settings(max_examples=1500, deadline=None, derandomize=False, print_blob=True)
 @given(ASKED)
 def test_thousands_of_requests_are_finite_or_refused(asked: Asked) -> None:
     check(asked)
