@@ -13,6 +13,7 @@ from fastapi.staticfiles import StaticFiles
 from app.api import account, admin, errors, pricing, results, system, tasks, usage
 from app.api.bfl import routes as bfl
 from app.api.bfl.describe import describe_bodies
+from app.api.described_refusals import describe_refusals
 from app.api.openai import describe as openai_bodies
 from app.api.openai import routes as openai
 from app.api.public_url import check_proxies
@@ -47,6 +48,7 @@ class _Described(FastAPI):
             describe_bodies(description, self._catalog, bfl.PREFIX)
             openai_bodies.describe_bodies(description)
             replicate_bodies.describe_bodies(description)
+            describe_refusals(description)
         return super().openapi()
 
 

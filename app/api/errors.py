@@ -10,6 +10,8 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
+from starlette.types import Scope
 
 from app.api.refused import bfl, openai, problem, replicate
 from app.api.refused.refusal import Fault, Refusal
@@ -19,6 +21,7 @@ from app.core.storage.base import StoreDown
 from app.middleware import REQUEST_ID_HEADER, SYSTEM_PATHS
 
 MAX_SHOWN_CHARS = 60
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 STORE_RETRY_S = 2.0
 
 Render = Callable[[Refusal], JSONResponse]
@@ -102,8 +105,19 @@ def _validation_message(found: Mapping[str, Any]) -> str:
 
 def _http_error(request: Request, error: Exception) -> JSONResponse:
     failure = cast("HTTPException", error)
-    status, headers = HTTPStatus(failure.status_code), failure.headers or {}
+    status, headers = HTTPStatus(failure.status_code), dict(failure.headers or {})
+    if status is HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_allowed(request))
     return _rendered(request, Refusal(status, "http_error", failure.detail, _id(request), headers=headers))
+
+
+def _allowed(request: Request) -> list[str]:
+    """Methods that some route has on this path: the router names those of the first route alone."""
+    return [method for method in METHODS if _is_served({**request.scope, "method": method}, request.app)]
+
+
+def _is_served(scope: Scope, app: FastAPI) -> bool:
+    return any(route.matches(scope)[0] is Match.FULL for route in app.routes)
 
 
 def _unexpected_error(request: Request, error: Exception) -> JSONResponse:

@@ -18,7 +18,7 @@ from app.generations.repository import TaskRead
 from app.generations.tasks import TaskCursor, delete_task, list_tasks, own_task
 
 _EVENTS: dict[int | str, dict[str, Any]] = {
-    200: {"content": {EVENTS_TYPE: {"schema": {"type": "string"}}}, "description": "Events, until the task has ended."},
+    200: {"content": {EVENTS_TYPE: {}}, "description": "Events, until the task has ended."},
     204: {"description": "The end has been told already."},
 }
 

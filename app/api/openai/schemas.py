@@ -18,7 +18,7 @@ class ImagesBody(Body):
 
     model_config = ConfigDict(extra="allow")
 
-    prompt: Annotated[str, Field(max_length=MAX_PROMPT_CHARS)]
+    prompt: Annotated[str, Field(max_length=MAX_PROMPT_CHARS, json_schema_extra={"minLength": 1})]
     model: Annotated[str | None, Field(description="A public name; absent: DARKROOM_OPENAI__DEFAULT_MODEL.")] = None
     n: Annotated[int | None, Field(ge=1, le=MAX_IMAGES, description="Images; image i has seed + i.")] = 1
     size: Annotated[str | None, Field(description='"auto", or "WIDTHxHEIGHT" in pixels.')] = "auto"
