@@ -157,6 +157,7 @@ SDXL = UnetParams(
     heads=(5, 10, 20),
     context_channels=2048,
     added=AddedSizes(),
+    linear_projection=True,
 )
 SDXL_INPAINTING = replace(SDXL, in_channels=9)
 SDXL_REFINER = UnetParams(
@@ -166,6 +167,7 @@ SDXL_REFINER = UnetParams(
     heads=(6, 12, 24, 24),
     context_channels=1280,
     added=AddedSizes(num_numbers=5),
+    linear_projection=True,
 )
 
 APACHE, FLUX1_NON_COMMERCIAL, NON_COMMERCIAL = (

@@ -13,7 +13,6 @@ from models.checkpoints.keymaps.flux2 import FLUX2
 from models.checkpoints.keymaps.native import native
 from models.checkpoints.keymaps.unet import compvis_names, diffusers_names
 from models.checkpoints.load import load_network
-from models.checkpoints.unet import has_linear_projection
 from models.errors import UnservedCheckpoint
 from models.flow.flux1 import Flux1, Flux1Params
 from models.flow.flux2 import Flux2, Flux2Params
@@ -99,16 +98,15 @@ def load_unet_file(
     return load_network(
         lambda: Unet(params),
         files,
-        unet_names(found, params, files),
+        unet_names(found, params),
         device=torch.device(device),
         dtype=dtype,
         is_unused=lambda name: not name.startswith(found.prefix),
     )
 
 
-def unet_names(found: Detected, params: UnetParams, files: TensorFiles) -> Table:
+def unet_names(found: Detected, params: UnetParams) -> Table:
     """The table of a file that holds a UNet."""
-    is_linear = has_linear_projection(files)
     if found.naming is Naming.NATIVE:
-        return compvis_names(params, found.prefix, linear_projection=is_linear)
-    return diffusers_names(linear_projection=is_linear)
+        return compvis_names(params, found.prefix, linear_projection=params.linear_projection)
+    return diffusers_names(linear_projection=params.linear_projection)

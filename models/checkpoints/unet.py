@@ -9,12 +9,9 @@ from models.checkpoints.files import TensorFiles, write_tensors
 from models.checkpoints.keymaps.unet import diffusers_names
 from models.checkpoints.load import foreign_state, load_network
 from models.checkpoints.unet_config import unet_config, unet_params
-from models.errors import ShapeMismatch
 from models.unet.unet import Unet
 
 STEM = "diffusion_pytorch_model"
-PROJECTION = ".proj_in.weight"
-"""Only UNets have it; what comes out of the blocks has a name that autoencoders know as well."""
 
 
 def load_unet(folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Unet:
@@ -25,24 +22,12 @@ def load_unet(folder: Path, device: torch.device | str = "cpu", dtype: torch.dty
     """
     params = unet_params(Config(folder / "config.json"))
     files = TensorFiles.of_component(folder, STEM)
-    table = diffusers_names(linear_projection=has_linear_projection(files))
+    table = diffusers_names(linear_projection=params.linear_projection)
     return load_network(lambda: Unet(params), files, table, device=torch.device(device), dtype=dtype)
 
 
 def save_unet(network: Unet, folder: Path, dtype: torch.dtype | None = None) -> None:
     """Write a UNet so that load_unet and Diffusers read it; dtype None keeps that of the parameters."""
     write_object(folder / "config.json", unet_config(network.params))
-    table = diffusers_names(linear_projection=True)
+    table = diffusers_names(linear_projection=network.params.linear_projection)
     write_tensors(folder / f"{STEM}.safetensors", foreign_state(network, table, dtype))
-
-
-def has_linear_projection(files: TensorFiles) -> bool:
-    """Whether a file holds the layers around its transformer blocks as matrices: SDXL's do, Stable Diffusion 1.5's do not.
-
-    Raises:
-        ShapeMismatch: it holds them as neither.
-    """
-    ranks = {len(files.shape(name)) for name in files.names() if name.endswith(PROJECTION)}
-    if ranks - {2, 4} or len(ranks) > 1:
-        raise ShapeMismatch(files.where, "wrong shapes", [f"*{PROJECTION} has {sorted(ranks)} dimensions, not 2 or 4"])
-    return 4 not in ranks

@@ -57,7 +57,7 @@ def unet_params(config: Config) -> UnetParams:
     """
     for field, allowed in SERVED.items():
         config.require(field, *allowed)
-    config.ignore("use_linear_projection", *WITHOUT_EFFECT)
+    config.ignore(*WITHOUT_EFFECT)
     default = DIFFUSERS_DEFAULT
     channels = config.integers("block_out_channels", default.block_channels)
     attends = _attends(config, len(channels))
@@ -75,6 +75,7 @@ def unet_params(config: Config) -> UnetParams:
             added=_added(config),
             norm_num_groups=config.integer("norm_num_groups", default.norm_num_groups),
             norm_eps=config.number("norm_eps", default.norm_eps),
+            linear_projection=config.flag("use_linear_projection", default.linear_projection),
         )
     except ValueError as error:
         raise MalformedConfig(f"{config.path}: {error}") from error
@@ -133,13 +134,8 @@ def added_sizes(channels: int, number_features: int, context_channels: int) -> A
     return AddedSizes(channels - num_numbers * number_features, num_numbers, number_features)
 
 
-def unet_config(params: UnetParams, *, linear_projection: bool = True) -> dict[str, object]:
-    """The config.json of a UNet; unet_params reads it back.
-
-    Args:
-        params: its sizes.
-        linear_projection: whether the layers around the transformer blocks are written as matrices, not as convolutions.
-    """
+def unet_config(params: UnetParams) -> dict[str, object]:
+    """The config.json of a UNet; unet_params reads it back."""
     down, up = ({attends: kind for kind, attends in names.items()} for names in (DOWN, UP))
     added = params.added
     sizes: dict[str, object] = (
@@ -165,7 +161,7 @@ def unet_config(params: UnetParams, *, linear_projection: bool = True) -> dict[s
         "cross_attention_dim": params.context_channels,
         "norm_num_groups": params.norm_num_groups,
         "norm_eps": params.norm_eps,
-        "use_linear_projection": linear_projection,
+        "use_linear_projection": params.linear_projection,
         "sample_size": 128,
         **sizes,
     }

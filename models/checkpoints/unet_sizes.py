@@ -113,7 +113,7 @@ def unet_sizes(shapes: Shapes, names: Telltales) -> UnetParams:
     found = names.levels(shapes)
     channels = tuple(shapes.of(name, 4)[0] for name in found.convolutions)
     context_channels = shapes.of(_context(shapes), 2)[1]
-    heads = HEADS if has_convolutions(shapes, names) else 0
+    is_linear = not has_convolutions(shapes, names)
     try:
         return UnetParams(
             in_channels=shapes.of(names.conv_in, 4)[1],
@@ -121,11 +121,12 @@ def unet_sizes(shapes: Shapes, names: Telltales) -> UnetParams:
             block_channels=channels,
             depths=tuple(_depth(shapes, prefix) for prefix in found.transformers),
             middle_depth=_depth(shapes, names.middle),
-            heads=tuple(heads or max(width // HEAD_CHANNELS, 1) for width in channels),
+            heads=tuple(max(width // HEAD_CHANNELS, 1) if is_linear else HEADS for width in channels),
             layers_per_block=found.layers,
             context_channels=context_channels,
             added=_added(shapes, names.added, context_channels),
             norm_num_groups=gcd(GROUPS, *channels),
+            linear_projection=is_linear,
         )
     except ValueError as error:
         raise ShapeMismatch(shapes.where, "wrong shapes", [str(error)]) from error

@@ -23,7 +23,6 @@ from models.checkpoints.keymaps.text import CLIP_MARK, CLIP_PREFIXES
 from models.checkpoints.keymaps.unet import diffusers_names
 from models.checkpoints.single_file import load_unet_file, unet_names
 from models.checkpoints.streamed import Planned
-from models.checkpoints.unet import has_linear_projection
 from models.checkpoints.unet_config import unet_config, unet_params
 from models.errors import UnknownKeys
 from models.importing.errors import ImportRefused
@@ -71,9 +70,11 @@ def unet(path: Path, found: Detected, pattern: Path | None) -> Converted:
     assert chosen is not None
     network = load_unet_file(path, "meta", heads=chosen.heads, norm_num_groups=chosen.norm_num_groups)
     files = TensorFiles.of_file(path)
-    is_linear, source = has_linear_projection(files), unet_names(found, network.params, files)
-    config = unet_config(network.params, linear_projection=is_linear)
-    return config, mapped(files, source, diffusers_names(linear_projection=is_linear), network.state_dict())
+    source, target = (
+        unet_names(found, network.params),
+        diffusers_names(linear_projection=network.params.linear_projection),
+    )
+    return unet_config(network.params), mapped(files, source, target, network.state_dict())
 
 
 def _with_unseen(params: UnetParams, like: UnetParams) -> UnetParams:

@@ -12,7 +12,6 @@ from torch import Tensor
 from models.pipeline.components import Branch, Components
 from models.pipeline.conditions import Conditions
 from models.pipeline.walks import Walk
-from models.samplers import euler
 from models.samplers.guidance import classifier_free
 
 
@@ -84,12 +83,12 @@ def _moved(components: Components, row: StepInput, velocity_LC: Tensor) -> Tenso
     conditions, times = row.conditions, row.conditions.times
     if conditions.walk is not None:
         return _walked(row, conditions.walk, velocity_LC)
-    t_B, t_next_B = times[row.step].expand(1), times[row.step + 1].expand(1)
-    latents_LC = euler.step(row.latents_LC[None], velocity_LC[None], t_B, t_next_B)[0]
+    next_time = times[row.step + 1]
+    latents_LC = components.trajectory.stepped(row.latents_LC, velocity_LC, times[row.step], next_time)
     if conditions.kept is None:
         return latents_LC
     kept = conditions.kept
-    stays_LC = components.trajectory.noised(kept.clean_LC, kept.noise_LC, float(t_next_B))
+    stays_LC = components.trajectory.noised(kept.clean_LC, kept.noise_LC, float(next_time))
     return (1 - kept.weights) * stays_LC + kept.weights * latents_LC
 
 

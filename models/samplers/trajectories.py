@@ -10,6 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from models.samplers import euler
 from models.samplers.grids import Grid
 from models.samplers.layout import Layout
 from models.samplers.methods import FLOW_METHODS, Methods
@@ -72,6 +73,10 @@ class Trajectory(Protocol):
         """A picture's latents as they stand at a time, in their dtype."""
         ...
 
+    def stepped(self, latents: Tensor, velocity: Tensor, time: Tensor, next_time: Tensor) -> Tensor:
+        """Euler's step of some latents, L x C, from a time to the next, rounded where Diffusers rounds it."""
+        ...
+
 
 @dataclass(frozen=True)
 class FlowTrajectory:
@@ -101,6 +106,9 @@ class FlowTrajectory:
 
     def noised(self, clean: Tensor, noise: Tensor, time: float) -> Tensor:
         return noised(clean, noise, time)
+
+    def stepped(self, latents: Tensor, velocity: Tensor, time: Tensor, next_time: Tensor) -> Tensor:
+        return euler.step(latents[None], velocity[None], time[None], next_time[None])[0]
 
 
 @dataclass(frozen=True)
@@ -146,14 +154,19 @@ class DiffusionTrajectory:
         return num_steps - max(min(int(num_steps * strength), num_steps), 1)
 
     def begun(self, noise: Tensor, time: float) -> Tensor:
-        return noise * ((time * time + 1.0) ** 0.5 if self.layout.spacing == "leading" else time)
+        return noise * (_deviation(time) if self.layout.spacing == "leading" else time)
 
     def noised(self, clean: Tensor, noise: Tensor, time: float) -> Tensor:
         return clean + noise * time
 
+    def stepped(self, latents: Tensor, velocity: Tensor, time: Tensor, next_time: Tensor) -> Tensor:
+        wide = latents.float()
+        picture = wide - time * velocity
+        return (wide + (wide - picture) / time * (next_time - time)).to(latents.dtype)
+
     def seen(self, latents: Tensor, time: float) -> Tensor:
         """Latents at a time as the network sees them, with unit variance."""
-        return latents / (time * time + 1.0) ** 0.5
+        return latents / _deviation(time)
 
     def velocity(self, latents: Tensor, output: Tensor, time: float) -> Tensor:
         """The derivative of the latents by time, given what the network predicts for them, both of the same shape."""
@@ -165,3 +178,8 @@ class DiffusionTrajectory:
                 return (latents - output) / time
             case _:
                 return output
+
+
+def _deviation(time: float) -> Tensor:
+    """Standard deviation of the latents of a picture of unit variance, rounded as Diffusers rounds it."""
+    return (torch.tensor(time, dtype=torch.float32) ** 2 + 1) ** 0.5

@@ -23,12 +23,14 @@ class TransformerSizes:
         heads: attention heads; divides channels.
         depth: transformer blocks one after another.
         context_channels: of a text token.
+        linear_projection: whether the layers around the blocks are published as matrices, not as 1 x 1 convolutions.
     """
 
     channels: int
     heads: int
     depth: int
     context_channels: int
+    linear_projection: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,18 +130,22 @@ class TransformerBlock(nn.Module):
 class SpatialTransformer(nn.Module):
     """Transformer blocks over the positions of a feature map, added to it (Rombach et al. 2022, arXiv:2112.10752, E.2.1).
 
-    The layers before and after the blocks are linear, whether a file holds them as matrices or as 1 x 1 convolutions.
+    The layers before and after the blocks are linear, whether a file holds them as matrices or as 1 x 1 convolutions. The difference is
+    how their input lies: Diffusers gives matrices a view and convolutions the map itself, and bfloat16 rounds by that on a CPU.
     """
 
     def __init__(self, sizes: TransformerSizes, norm_num_groups: int) -> None:
         super().__init__()
+        self._takes_view = sizes.linear_projection
         self.norm = nn.GroupNorm(norm_num_groups, sizes.channels, eps=NORM_EPS)
         self.proj_in = nn.Linear(sizes.channels, sizes.channels)
         self.transformer_blocks = nn.ModuleList(TransformerBlock(sizes) for _ in range(sizes.depth))
         self.proj_out = nn.Linear(sizes.channels, sizes.channels)
 
     def forward(self, x_BCHW: Tensor, context: Context) -> Tensor:
-        h_BLC = self.proj_in(self.norm(x_BCHW).flatten(2).transpose(1, 2))
+        view_BLC = self.norm(x_BCHW).flatten(2).transpose(1, 2)
+        h_BLC = self.proj_in(view_BLC if self._takes_view else view_BLC.contiguous())
         for block in self.transformer_blocks:
             h_BLC = block(h_BLC, context)
-        return self.proj_out(h_BLC).transpose(1, 2).reshape(x_BCHW.shape) + x_BCHW
+        # Contiguous, or the convolutions that follow would take the layout of a view and round otherwise.
+        return self.proj_out(h_BLC).transpose(1, 2).contiguous().view(x_BCHW.shape) + x_BCHW

@@ -56,6 +56,7 @@ class UnetParams:
         added: what the network reads beside time and text; None for nothing.
         norm_num_groups: groups of every group norm; divides all block channels.
         norm_eps: of the group norms of residual blocks.
+        linear_projection: whether the layers around transformer blocks are published as matrices, not as 1 x 1 convolutions.
     """
 
     in_channels: int = 4
@@ -69,6 +70,7 @@ class UnetParams:
     added: AddedSizes | None = None
     norm_num_groups: int = 32
     norm_eps: float = 1e-5
+    linear_projection: bool = False
 
     def __post_init__(self) -> None:
         if not len(self.block_channels) == len(self.depths) == len(self.heads):
@@ -91,7 +93,9 @@ class UnetParams:
 
     def attention(self, level: int, depth: int) -> TransformerSizes:
         """Sizes of the transformers of a level."""
-        return TransformerSizes(self.block_channels[level], self.heads[level], depth, self.context_channels)
+        return TransformerSizes(
+            self.block_channels[level], self.heads[level], depth, self.context_channels, self.linear_projection
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -65,7 +65,7 @@ def test_compvis_names_are_those_of_published_files() -> None:
 @torch.no_grad()
 def test_the_same_weights_come_out_of_every_file(tmp_path: Path, linear_projection: bool) -> None:
     torch.manual_seed(0)
-    network = Unet(TINY).eval()
+    network = Unet(replace(TINY, linear_projection=linear_projection)).eval()
     given = torch.randn(1, 4, 8, 8), torch.tensor([12.5]), torch.randn(1, 3, 16)
     expected = network(*given)
     for number, table in enumerate(tables(TINY, linear_projection=linear_projection).values()):
