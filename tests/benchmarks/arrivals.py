@@ -114,14 +114,19 @@ class RealClock:
 
 
 class ProcessorClock:
-    """Seconds that this thread computes while the clock runs: others on the machine take none. Waiting is skipped, as in a simulation."""
+    """Seconds that this thread computes while the clock runs: others on the machine take none. Waiting is skipped, as in a simulation.
+
+    `speed` is what a second of now counts for: what others do takes caches and clock rate all the same.
+    """
 
     def __init__(self) -> None:
+        self.speed = 1.0
+        """To be changed while the clock stands."""
         self._shown_s = 0.0
         self._since_s: float | None = time.thread_time()
 
     def now_s(self) -> float:
-        return self._shown_s + (0.0 if self._since_s is None else time.thread_time() - self._since_s)
+        return self._shown_s + (0.0 if self._since_s is None else self.speed * (time.thread_time() - self._since_s))
 
     def wait_until(self, at_s: float) -> None:
         self._shown_s += max(0.0, at_s - self.now_s())

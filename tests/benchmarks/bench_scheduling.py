@@ -5,6 +5,8 @@ at the beginning; then one run of the network itself, which has to agree with a 
 """
 
 import argparse
+import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
@@ -42,6 +44,8 @@ MAX_ROWS = 8
 LOADS = (0.8, 0.95)
 AIMS = {0.8: 0.60, 0.95: 0.50}
 P99 = 99
+REFERENCE_S = 0.25
+NUM_REFERENCES = 5
 
 
 def mixed(small: int, large: int) -> dict[Job, float]:
@@ -125,7 +129,7 @@ def compute_bound(seconds: StepSeconds) -> StepSeconds:
 
 
 class Live:
-    """A policy on the real network, in processor seconds; its clock runs only while it is its turn."""
+    """A policy on the real network, in processor seconds as at the beginning; its clock runs only while it is its turn."""
 
     def __init__(self, network: PipelineNetwork, policy: Policy, arrivals: Sequence[Arrival]) -> None:
         self.policy = policy
@@ -143,10 +147,38 @@ class Live:
         return has_run
 
 
-def run_by_turns(runs: Sequence[Live]) -> None:
-    """Whoever is behind goes next, so that a machine that is slow for a while is slow for all of them."""
-    left = list(runs)
+class Reference:
+    """How fast the machine is, by one step of each size that is taken again and again: 1 when this was made."""
+
+    def __init__(self, network: PipelineNetwork, sizes: Sequence[int]) -> None:
+        draws = [DrawRequest("a red apple", 0, pixels, pixels, 1, 1.0) for pixels in sizes]
+        starts = [network.start(draw, network.encode) for draw in draws]
+        self._rows = [Denoising(start.latents_LC, start.conditions) for start in starts]
+        self._network = network
+        self._latest: deque[float] = deque((self._take_s() for _ in range(NUM_REFERENCES)), maxlen=NUM_REFERENCES)
+        self._first_s = median(self._latest)
+
+    def speed(self) -> float:
+        """By the median of the latest."""
+        self._latest.append(self._take_s())
+        return self._first_s / median(self._latest)
+
+    def _take_s(self) -> float:
+        begin_s = time.thread_time()
+        for row in self._rows:
+            self._network.advance([row])
+        return time.thread_time() - begin_s
+
+
+def run_by_turns(runs: Sequence[Live], reference: Reference) -> None:
+    """Whoever is behind goes next, so that a machine that is slow for a while is slow for all of them; and seconds count as at first."""
+    left, looked_s = list(runs), time.thread_time()
     while left:
+        if time.thread_time() - looked_s > REFERENCE_S:
+            speed = reference.speed()
+            for run in runs:
+                run.clock.speed = speed
+            looked_s = time.thread_time()
         behind = min(left, key=lambda run: run.clock.now_s())
         if not behind.step():
             left.remove(behind)
@@ -154,10 +186,11 @@ def run_by_turns(runs: Sequence[Live]) -> None:
 
 def live(network: PipelineNetwork, jobs: Mapping[Job, float], num: int, load: float, seed: int) -> Iterator[str]:
     """Both policies on the real network, and on a simulation of the very same arrivals by the seconds that their own steps took."""
-    first = measure(network, sorted({job.pixels for job in jobs}))
+    sizes = sorted({job.pixels for job in jobs})
+    first, reference = measure(network, sizes), Reference(network, sizes)
     arrivals = poisson(jobs, num, load / mean_service_s(first, jobs), seed)
     runs = {"engine": Live(network, Policy(Scheduler()), arrivals), "first come": Live(network, FIRST_COME, arrivals)}
-    run_by_turns(list(runs.values()))
+    run_by_turns(list(runs.values()), reference)
     means: dict[str, tuple[float, float]] = {}
     for name, run in runs.items():
         seen = run.network.seconds(busy_s=run.serving.busy_s)
