@@ -93,6 +93,24 @@ def test_predictions_equal_diffusers(tmp_path: Path, which: str, height: int, wi
     assert (found - expected).abs().max() <= 1e-5 * expected.abs().max()
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("which", ["sd15", "sdxl"])
+@torch.no_grad()
+def test_half_precision_rounds_where_diffusers_rounds(tmp_path: Path, which: str, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    network = tiny_unet(which)
+    network.save_pretrained(tmp_path)
+    theirs, given = type(network).from_pretrained(tmp_path, torch_dtype=dtype), drawn(which, 8, 8)
+    given |= {name: given[name].to(dtype) for name in ("sample", "encoder_hidden_states")}
+    if (added := given.get("added_cond_kwargs")) is not None:
+        given["added_cond_kwargs"] = {name: value.to(dtype) for name, value in added.items()}
+    expected = theirs(**given).sample
+    found = predicted(load_unet(tmp_path, dtype=dtype), given)
+    # What rounds elsewhere than Diffusers is further off than this: bfloat16 has 8 bits, float16 has 11.
+    bound = {torch.bfloat16: 0.003, torch.float16: 0.0003}[dtype]
+    assert (found - expected).abs().max() <= bound * expected.abs().max()
+
+
 @pytest.mark.parametrize("name", ["text_embeds", "time_ids"])
 @torch.no_grad()
 def test_added_conditioning_is_seen(tmp_path: Path, name: str) -> None:
