@@ -9,6 +9,7 @@ import structlog
 from fastapi import FastAPI
 from prometheus_client import start_http_server
 
+from app.api.bfl.webhooks import webhook_body
 from app.auth.key_uses import KeyUses
 from app.core.catalog import Catalog
 from app.core.clock import Clock
@@ -29,6 +30,7 @@ from app.generations.watching import Watchers
 from app.limits.opening import open_bursts
 from app.metering.price_book import PriceBook
 from app.moderation.opening import open_moderator
+from app.webhooks.sender import Sender
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -100,6 +102,7 @@ async def _open(
         waiters.look_forever(database),
         watchers.look_forever(database),
         Sweeper(parts).run(),
+        Sender(parts, webhook_body).run(),
         key_uses.write_forever(),
     )
     if settings.gateway.metrics_port is not None:

@@ -24,6 +24,7 @@ RESERVED = frozenset(
         "account", "accounts", "admin", "chat", "credits", "files", "finetune", "flux-pro-1.0-canny-finetuned",
         "flux-pro-1.0-depth-finetuned", "flux-pro-1.0-fill-finetuned", "flux-pro-1.1-ultra-finetuned", "flux-pro-finetuned",
         "generations", "images", "keys", "licenses", "me", "models", "predictions", "pricing", "results", "tasks", "usage",
+        "webhooks",
     )
 )  # fmt: skip
 """First parts of the gateway's other routes under /v1, and of those that clients of others expect there."""

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.db.tables.generation import Generation
 from app.core.db.tables.task import Task
+from app.core.db.tables.webhook import Webhook
 from app.core.ids import result_key
 from app.core.inputs.kept import input_keys
 from app.core.spec import OUTPUT_FORMATS
@@ -54,6 +55,9 @@ async def forget(session: AsyncSession, task_ids: Sequence[str], now: datetime) 
         .where(Generation.task_id.in_(task_ids))
         .values(spec=EMPTY_SPEC, object_key=None, error_message=None)
     )
+    gone = Webhook.task_id.in_(task_ids)
+    await session.execute(update(Webhook).where(gone, Webhook.state == "waiting").values(state="ended", next_at=None))
+    await session.execute(update(Webhook).where(gone).values(url="", body=None, secret=None))
 
 
 def _possible_keys(generation_id: str, num_attempts: int) -> list[str]:

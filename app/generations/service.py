@@ -23,6 +23,8 @@ from app.generations.idempotency import Answer, Retryable
 from app.metering.pricing import Price, credits_text, price
 from app.moderation.verdict import DEFAULT_TOLERANCE
 from app.quota.admission import Admission, admit
+from app.webhooks import outbox
+from app.webhooks.outbox import Receiver
 
 RETRY_QUEUE_FULL_S = 5.0
 
@@ -43,6 +45,8 @@ class Order:
     """0 is strictest, 6 most tolerant."""
     num_images: int = 1
     """Image i has the spec's seed + i; each is priced, paid and run by itself."""
+    receiver: Receiver | None = None
+    """Who is told when the task has ended."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,8 @@ async def _insert(parts: Gateway, work: Work, order: Order, now: datetime) -> Su
     task = _task(order, cost, now, timedelta(seconds=parts.settings.results.retention_s))
     work.session.add(task)
     await work.session.flush()
+    if order.receiver is not None:
+        work.session.add(outbox.waiting(order.receiver, task))
     deadline = timedelta(seconds=parts.settings.queue.deadline_s)
     for index, spec in enumerate(_images(order)):
         generation = await _generation(work, admission, task, index, pool, spec, cost, now, deadline)

@@ -16,6 +16,7 @@ from app.api.bfl.schemas.bodies import body_of
 from app.api.bfl.schemas.fields import Inputs
 from app.api.bfl.translate.pictures import read_pictures
 from app.api.bfl.translate.spec import to_spec
+from app.api.bfl.webhooks import receiver_of
 from app.api.idempotency import REPLAYED, SentKey, retryable
 from app.api.prefer import WaitSeconds, applied, wait_for_end
 from app.api.public_url import public_url
@@ -81,15 +82,17 @@ def _submit_to(name: str, schema: type[Inputs]) -> Callable[..., Awaitable[JSONR
         spec = to_spec(body, model, pictures)
         again = retryable(key, request, body)
         tolerance = clamped(body.safety_tolerance)
-        order = Order(caller.account_id, DIALECT, spec, kept_request(body, pictures), caller.key_id, again, tolerance)
         host = public_url(request, parts.settings)
+        told = receiver_of(body, parts.settings.egress, host)
+        sent = kept_request(body, pictures)
+        order = Order(caller.account_id, DIALECT, spec, sent, caller.key_id, again, tolerance, receiver=told)
         async with kept(parts.store, pictures):
             answer = await submit(parts, order, lambda task: _submitted(parts, host, spec, task))
         if answer.is_replay:
             await remove(parts.store, [one.image.key for one in pictures])
-        told = {**answer.body, **(await _result(request, parts, str(answer.body["id"]), seconds))}
+        shown = {**answer.body, **(await _result(request, parts, str(answer.body["id"]), seconds))}
         headers = {**answer.headers, **(REPLAYED if answer.is_replay else {}), **applied(seconds)}
-        return JSONResponse(told, answer.status, headers)
+        return JSONResponse(shown, answer.status, headers)
 
     return endpoint
 

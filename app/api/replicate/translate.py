@@ -29,11 +29,14 @@ def to_inputs(body: ModelPredictionBody, model: Resolved) -> tuple[Inputs, Outpu
     """The body of the model's own route, and what stands beside it.
 
     Raises:
-        InvalidRequest: a setting is there twice.
+        InvalidRequest: a setting is there twice, or a webhook is asked for.
         RequestValidationError: a field has the wrong type.
     """
     webhook = body.webhook or body.webhook_completed
     said = {**_named(body.input), **({} if webhook is None else {"webhook_url": webhook})}
+    if said.get("webhook_url"):
+        message = "webhook: this server does not send Replicate's webhooks yet; look at the prediction, or wait for it"
+        raise InvalidRequest(message, field="webhook", value=said["webhook_url"], limit="absent, null or empty")
     try:
         return body_of(model.row).model_validate(said), Outputs.model_validate(body.input)
     except ValidationError as error:

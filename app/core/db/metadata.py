@@ -12,6 +12,7 @@ from app.core.db.tables.idempotency_key import IdempotencyKey
 from app.core.db.tables.leader_lock import LeaderLock
 from app.core.db.tables.ledger import LedgerEntry, LedgerTransaction
 from app.core.db.tables.task import Task
+from app.core.db.tables.webhook import Webhook, WebhookAttempt, WebhookSecret
 from app.core.db.tables.worker import Registration, Worker
 
 TABLES: tuple[type[Base], ...] = (
@@ -27,6 +28,9 @@ TABLES: tuple[type[Base], ...] = (
     Registration,
     LeaderLock,
     AuditEvent,
+    Webhook,
+    WebhookAttempt,
+    WebhookSecret,
 )
 
 

@@ -48,12 +48,12 @@ def checked(answer: Any, status: int) -> dict[str, Any]:
         ({"safety_tolerance": 7}, "safety_tolerance", "7", "0 to 6"),
         ({"safety_tolerance": -1}, "safety_tolerance", "-1", "0 to 6"),
         ({"output_format": "bmp"}, "output_format", "'bmp'", "'png'"),
-        ({"input_image": "aGk="}, "input_image", "aGk=", "PNG, JPEG or WebP"),
-        ({"input_image_2": "https://example.com/x.png"}, "input_image_2", "https", "base64 or a data URI"),
+        ({"input_image": "aGk="}, "input_image", "not a PNG", "PNG, JPEG or WebP"),
+        ({"input_image_2": "http://127.0.0.1:8080/x"}, "input_image_2", "not on the public internet", "in base64"),
         ({"input_image_9": "aGk="}, "input_image_9", "aGk=", "input_image_4"),
         ({"image_prompt": "aGk="}, "image_prompt", "aGk=", "input_image_4"),
         ({"strength": 0.5}, "strength", "0.5", "image or mask"),
-        ({"webhook_url": "https://example.com/hook"}, "webhook_url", "https", "webhooks"),
+        ({"webhook_url": "ftp://example.com/hook"}, "webhook_url", "https", "must begin with"),
         ({"transparent_bg": True}, "transparent_bg", "True", "backgrounds"),
     ],
 )
@@ -191,7 +191,7 @@ async def test_a_failure_of_ours_answers_in_shape_and_tells_nothing(
 
 
 async def test_a_long_value_is_shortened(ann: Customer) -> None:
-    body = checked(await ann.post(input_image="A" * 5_000_000), 422)
+    body = checked(await ann.post(output_format="A" * 5_000_000), 422)
     assert len(body["message"]) < 400
     assert "5000000 characters" in body["message"]
 

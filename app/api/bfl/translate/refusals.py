@@ -22,9 +22,6 @@ def refuse_what_is_not_served(body: Inputs) -> None:
             taken = ", ".join(known) or "none"
             message = f"{field}: this route has no such picture; its pictures: {taken}"
             raise InvalidRequest(message, field=field, value=value, limit="absent, null or empty")
-    if body.webhook_url:
-        message = "webhook_url: this server does not send webhooks yet; poll polling_url"
-        raise InvalidRequest(message, field="webhook_url", value=body.webhook_url, limit="absent, null or empty")
     if getattr(body, "transparent_bg", False):
         message = "transparent_bg: this server does not remove backgrounds yet"
         raise InvalidRequest(message, field="transparent_bg", value=True, limit="false")

@@ -1,0 +1,1 @@
+"""Telling a customer's server that a task has ended."""

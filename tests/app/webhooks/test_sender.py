@@ -1,0 +1,134 @@
+"""Webhooks through the API, to a real server that fails, hangs, hangs up, or is gone."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import pytest
+
+from app.api.bfl.webhooks import webhook_body
+from app.webhooks.schedule import DELAYS_S
+from app.webhooks.sender import Sender
+from tests.app.webhooks.receiver import Receiver
+from tests.fixtures.api import Api, Customer, RunApi
+
+pytestmark = pytest.mark.anyio
+LONGEST = 1.2
+
+
+@dataclass
+class Scene:
+    api: Api
+    ann: Customer
+    receiver: Receiver
+    sender: Sender
+
+    async def send(self) -> None:
+        await self.sender.turn()
+        await self.sender.drain()
+
+    async def ended(self, path: str, **fields: Any) -> str:
+        task = await self.ann.submit(webhook_url=f"http://127.0.0.1:{self.receiver.port}{path}", **fields)
+        await self.send()
+        assert self.receiver.asked == []
+        await self.api.finish(await self.api.claim())
+        return task["id"]
+
+    async def log(self) -> dict[str, Any]:
+        (one,) = (await self.api.http.get("/v1/webhooks", headers=self.ann.headers)).json()["webhooks"]
+        return one
+
+
+@pytest.fixture
+async def scene(run_api: RunApi, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
+    monkeypatch.setattr("app.webhooks.sender.EVERY_S", 3600.0)  # the gateway's own sender stands still
+    async with (
+        Receiver().running() as receiver,
+        run_api(egress={"private_hosts": ["127.0.0.1"], "ports": [receiver.port]}) as api,
+    ):
+        await api.install("flux-nano")
+        sender = Sender(api.parts, webhook_body, within_s=2.0, random=Random(0))
+        yield Scene(api, await api.account(), receiver, sender)
+        await sender.close()
+
+
+async def test_an_end_is_told_once_signed_with_the_request_s_secret(scene: Scene) -> None:
+    task_id = await scene.ended("/200", webhook_secret="whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQ=")
+    await scene.send()
+    await scene.send()
+    ((headers, body),) = scene.receiver.asked
+    told = json.loads(body)
+    assert (told["id"], told["task_id"], told["status"]) == (task_id, task_id, "Ready")
+    assert (await scene.api.http.get(told["result"]["sample"])).content == b"picture"
+    signed = scene.receiver.signature("whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQ=")
+    assert headers["webhook-signature"] == signed
+    assert "c2VjcmV0" not in scene.api.logs.getvalue()
+    log = await scene.log()
+    assert (log["state"], log["attempts"][0]["status"]) == ("delivered", 200)
+
+
+@pytest.mark.parametrize("path", ["/500", "/302", "/hang-up", "/hang"])
+async def test_a_receiver_that_fails_is_asked_again_by_the_schedule_and_then_no_more(scene: Scene, path: str) -> None:
+    task_id = await scene.ended(path)
+    times = DELAYS_S[:2] if path == "/500" else DELAYS_S[:1]
+    await scene.send()
+    answer = await scene.api.http.get("/v1/get_result", params={"id": task_id}, headers=scene.ann.headers)
+    assert answer.json()["status"] == "Ready"
+    for number, delay_s in enumerate(times, start=1):
+        assert len(scene.receiver.asked) == number
+        scene.api.clock.advance(delay_s - 1)
+        await scene.send()
+        assert len(scene.receiver.asked) == number
+        scene.api.clock.advance(delay_s * LONGEST - delay_s + 1)
+        await scene.send()
+    assert len(scene.receiver.asked) == len(times) + 1
+    assert len({headers["webhook-id"] for headers, _ in scene.receiver.asked}) == 1
+    assert len({body for _, body in scene.receiver.asked}) == 1
+    log = await scene.log()
+    assert (log["state"], len(log["attempts"])) == ("waiting", len(times) + 1)
+
+
+async def test_one_that_is_gone_is_left_alone_until_its_owner_asks(scene: Scene) -> None:
+    await scene.ended("/410")
+    await scene.send()
+    scene.api.clock.advance(1000)
+    await scene.send()
+    assert len(scene.receiver.asked) == 1
+    log = await scene.log()
+    assert log["state"] == "ended"
+    bob = await scene.api.account("bob")
+    path = f"/v1/webhooks/{log['id']}/redeliver"
+    assert (await scene.api.http.post(path, headers=bob.headers)).status_code == 404
+    assert (await scene.api.http.get("/v1/webhooks", headers=bob.headers)).json() == {"webhooks": []}
+    assert (await scene.api.http.post(path, headers=scene.ann.headers)).status_code == 202
+    await scene.send()
+    assert len(scene.receiver.asked) == 2
+
+
+async def test_an_account_s_own_secret_signs_and_both_do_for_a_day_after_a_rotation(scene: Scene) -> None:
+    path, headers = "/v1/webhooks/default/secret", scene.ann.headers
+    old = (await scene.api.http.get(path, headers=headers)).json()["key"]
+    told = (await scene.api.http.post(path + "/rotate", headers=headers)).json()
+    assert told["previous"] == old != told["key"]
+    await scene.ended("/200")
+    await scene.send()
+    sent = scene.receiver.asked[0][0]["webhook-signature"]
+    assert sent == f"{scene.receiver.signature(told['key'])} {scene.receiver.signature(old)}"
+    scene.api.clock.advance(86_401)
+    assert (await scene.api.http.get(path, headers=headers)).json() == {"key": told["key"], "previous": None}
+
+
+async def test_nothing_inside_is_told_anything(run_api: RunApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.webhooks.sender.EVERY_S", 3600.0)
+    async with Receiver().running() as receiver, run_api(egress={"ports": [receiver.port]}) as api:
+        await api.install("flux-nano")
+        sender = Sender(api.parts, webhook_body)
+        scene = Scene(api, await api.account(), receiver, sender)
+        await scene.ended("/200")
+        await scene.send()
+        assert receiver.num_connections == 0
+        log = await scene.log()
+        assert (log["state"], log["attempts"][0]["error"]) == ("ended", "the host is not on the public internet")
+        await sender.close()
