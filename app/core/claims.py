@@ -242,6 +242,8 @@ async def settle_delivered(
         "seed": delivered.seed,
         "num_bytes": delivered.num_bytes,
         "finished_at": delivered.finished_at,
+        # What was drawn had begun, though a settle may overtake the note that it did.
+        "first_step_at": func.coalesce(Generation.first_step_at, delivered.finished_at),
         **_UNCLAIMED,
     }
     won = await _change(session, _owned([(generation_id, attempt)]), values)

@@ -60,6 +60,7 @@ async def test_a_claimed_row_is_drawn_stored_settled_and_told(
         await bench.until(lambda: any(isinstance(event, Done) for event in bench.events.published))
     assert row.object_key == result_key(generation_id, 1, "png")
     assert (row.attempt, row.failures, row.width, row.height, row.content_type) == (1, 0, 128, 128, "image/png")
+    assert row.first_step_at is not None
     assert row.object_key is not None
     with Image.open(BytesIO(bench.store.objects[row.object_key])) as image:
         assert image.size == (128, 128)
