@@ -10,6 +10,8 @@ import pytest
 from sqlalchemy import select
 
 from app.core.db.metadata import TABLES
+from app.core.db.tables.task import Task
+from app.webhooks.outbox import Receiver, waiting
 from tests.fixtures.api import Api, Customer
 
 pytestmark = pytest.mark.anyio
@@ -38,7 +40,18 @@ async def belongings(ann: Customer) -> dict[str, str]:
         "generation_id": claim.generation_id,
         "attempt": str(claim.attempt),
         "extension": claim.spec.output_format,
+        "webhook_id": await ended_webhook(ann, task["id"]),
     }
+
+
+async def ended_webhook(ann: Customer, task_id: str) -> str:
+    """One that its owner could have sent again; the gateway's sender leaves it alone."""
+    async with ann.api.parts.database.write() as session:
+        task = (await session.scalars(select(Task).where(Task.id == task_id))).one()
+        webhook = waiting(Receiver("https://example.com/hook", None, "https://darkroom.test"), task)
+        webhook.state, webhook.body = "ended", "{}"
+        session.add(webhook)
+        return webhook.id
 
 
 def routes_with_an_id(api: Api) -> list[tuple[str, str, list[dict[str, Any]]]]:
