@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, exists, or_, select, update
+from sqlalchemy import and_, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.db.tables.generation import Generation
@@ -42,12 +42,26 @@ def waiting(receiver: Receiver, task: Task) -> Webhook:
     )
 
 
-async def ripe(session: AsyncSession, now: datetime, but: Collection[str], limit: int) -> Sequence[Webhook]:
-    """What is to be sent now, without those that are being sent: ended tasks' first, then the longest due."""
+async def ripe(
+    session: AsyncSession, now: datetime, but: Collection[str], busy: Collection[str], limit: int
+) -> Sequence[Webhook]:
+    """What is to be sent now: account by account in turn, and of each those that were never tried first, then the oldest.
+
+    Args:
+        session: reads.
+        now: what waits for a later moment is left.
+        but: webhooks that are being sent.
+        busy: accounts that have as many under way as they may.
+        limit: how many at most.
+    """
     active = exists().where(Generation.task_id == Webhook.task_id, Generation.state.in_(sorted(ACTIVE_STATES)))
     due = or_(Webhook.next_at <= now, and_(Webhook.next_at.is_(None), ~active))
-    found = select(Webhook).where(Webhook.state == "waiting", due, Webhook.id.not_in(list(but)))
-    return (await session.scalars(found.order_by(Webhook.num_attempts, Webhook.created_at).limit(limit))).all()
+    order = (Webhook.num_attempts, Webhook.created_at, Webhook.id)
+    turn = func.row_number().over(partition_by=Webhook.account_id, order_by=order).label("turn")
+    free = Webhook.id.not_in(list(but)), Webhook.account_id.not_in(list(busy))
+    turns = select(Webhook.id, turn).where(Webhook.state == "waiting", due, *free).subquery()
+    found = select(Webhook).join(turns, turns.c.id == Webhook.id).order_by(turns.c.turn, *order)
+    return (await session.scalars(found.limit(limit))).all()
 
 
 async def fix_body(session: AsyncSession, webhook_id: str, body: str) -> None:

@@ -75,15 +75,16 @@ class Sender:
     async def turn(self) -> None:
         """Begin to send whatever is due, if this gateway leads."""
         now = self._parts.clock.utc_now()
+        under_way = Counter(account_id for account_id, _ in self._in_flight.values())
+        busy = [account_id for account_id, count in under_way.items() if count >= MAX_PER_ACCOUNT]
         async with self._parts.database.read() as session:
-            due = await outbox.ripe(session, now, self._in_flight, MAX_AT_ONCE)
+            due = await outbox.ripe(session, now, self._in_flight, busy, MAX_AT_ONCE)
             has_lead = await leader.leads(session, LOCK, self._holder, now, LEAD_S / 2)
         if not due or not (has_lead or await self._take_lead()):
             return
-        busy = Counter(account_id for account_id, _ in self._in_flight.values())
         for webhook in due:
-            if busy[webhook.account_id] < MAX_PER_ACCOUNT and len(self._in_flight) < MAX_AT_ONCE:
-                busy[webhook.account_id] += 1
+            if under_way[webhook.account_id] < MAX_PER_ACCOUNT and len(self._in_flight) < MAX_AT_ONCE:
+                under_way[webhook.account_id] += 1
                 self._begin(webhook)
 
     async def drain(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from app.api.bfl.webhooks import webhook_body
+from app.webhooks import outbox
 from app.webhooks.schedule import DELAYS_S
 from app.webhooks.sender import Sender
 from tests.app.webhooks.receiver import Receiver
@@ -118,6 +119,22 @@ async def test_an_account_s_own_secret_signs_and_both_do_for_a_day_after_a_rotat
     assert sent == f"{scene.receiver.signature(told['key'])} {scene.receiver.signature(old)}"
     scene.api.clock.advance(86_401)
     assert (await scene.api.http.get(path, headers=headers)).json() == {"key": told["key"], "previous": None}
+
+
+async def test_an_account_with_many_webhooks_keeps_nobody_waiting(scene: Scene) -> None:
+    url = f"http://127.0.0.1:{scene.receiver.port}/200"
+    bob = await scene.api.account("bob")
+    for owner in (scene.ann, scene.ann, scene.ann, bob):
+        await owner.submit(webhook_url=url)
+        await scene.api.finish(await scene.api.claim())
+    now = scene.api.clock.utc_now()
+    async with scene.api.parts.database.read() as session:
+        in_turn = await outbox.ripe(session, now, (), (), 2)
+        without_ann = await outbox.ripe(session, now, (), (scene.ann.account_id,), 9)
+        without_first = await outbox.ripe(session, now, (in_turn[0].id,), (), 9)
+    assert [one.account_id for one in in_turn] == [scene.ann.account_id, bob.account_id]
+    assert [one.id for one in without_ann] == [in_turn[1].id]
+    assert len(without_first) == 3
 
 
 async def test_nothing_inside_is_told_anything(run_api: RunApi, monkeypatch: pytest.MonkeyPatch) -> None:
