@@ -26,7 +26,6 @@ from app.auth.scopes import Scope
 from app.core.catalog import Catalog, CatalogRow
 from app.core.events.progress_board import ProgressBoard
 from app.core.inputs.kept import kept, remove
-from app.core.spec import GenerationSpec
 from app.dependencies import Gateway, Parts
 from app.generations import repository
 from app.generations.delivery import may_poll, polling_path
@@ -87,7 +86,7 @@ def _submit_to(name: str, schema: type[Inputs]) -> Callable[..., Awaitable[JSONR
         sent = kept_request(body, pictures)
         order = Order(caller.account_id, DIALECT, spec, sent, caller.key_id, again, tolerance, receiver=told)
         async with kept(parts.store, pictures):
-            answer = await submit(parts, order, lambda task: _submitted(parts, host, spec, task))
+            answer = await submit(parts, order, lambda task: _submitted(parts, host, order, task))
         if answer.is_replay:
             await remove(parts.store, [one.image.key for one in pictures])
         shown = {**answer.body, **(await _result(request, parts, str(answer.body["id"]), seconds))}
@@ -110,15 +109,17 @@ async def _result(request: Request, parts: Gateway, task_id: str, seconds: int) 
     return result_response(found, progress, viewpoint_of(request, parts)).model_dump()
 
 
-def _submitted(parts: Gateway, host: str, spec: GenerationSpec, task: Submitted) -> Answer:
+def _submitted(parts: Gateway, host: str, order: Order, task: Submitted) -> Answer:
     body = AsyncResponse(
         id=task.task_id,
         polling_url=host + polling_path(parts.secrets, task.task_id, task.expires_at),
         cost=credits_number(task.price.micro),
         input_mp=task.price.input_mp,
         output_mp=task.price.output_mp,
+        status=None if order.receiver is None else "Pending",
+        webhook_url=None if order.receiver is None else order.receiver.url,
     )
-    return Answer(200, body.model_dump(), {MODEL_HEADER: spec.network})
+    return Answer(200, body.model_dump(exclude_none=True), {MODEL_HEADER: order.spec.network})
 
 
 async def get_result(

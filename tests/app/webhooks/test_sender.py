@@ -31,7 +31,9 @@ class Scene:
         await self.sender.drain()
 
     async def ended(self, path: str, **fields: Any) -> str:
-        task = await self.ann.submit(webhook_url=f"http://127.0.0.1:{self.receiver.port}{path}", **fields)
+        url = f"http://127.0.0.1:{self.receiver.port}{path}"
+        task = await self.ann.submit(webhook_url=url, **fields)
+        assert (task["status"], task["webhook_url"]) == ("Pending", url)
         await self.send()
         assert self.receiver.asked == []
         await self.api.finish(await self.api.claim())
@@ -127,6 +129,7 @@ async def test_an_account_with_many_webhooks_keeps_nobody_waiting(scene: Scene) 
     for owner in (scene.ann, scene.ann, scene.ann, bob):
         await owner.submit(webhook_url=url)
         await scene.api.finish(await scene.api.claim())
+        scene.api.clock.advance(1)
     now = scene.api.clock.utc_now()
     async with scene.api.parts.database.read() as session:
         in_turn = await outbox.ripe(session, now, (), (), 2)

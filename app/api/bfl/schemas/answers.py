@@ -6,13 +6,15 @@ from pydantic import BaseModel
 
 
 class AsyncResponse(BaseModel, defer_build=True):
-    """The answer to a submit."""
+    """The answer to a submit; one that names a webhook is told of it."""
 
     id: str
     polling_url: str
     cost: float
     input_mp: float
     output_mp: float
+    status: str | None = None
+    webhook_url: str | None = None
 
 
 Status = Literal["Task not found", "Pending", "Request Moderated", "Content Moderated", "Ready", "Error"]
