@@ -45,7 +45,7 @@ class ClipTextEncoder(nn.Module):
         super().__init__()
         self.config = with_sdpa(config)
         self.model = CLIPTextModel(self.config)
-        shared = nn.Linear(config.hidden_size, config.projection_dim, bias=False)
+        shared = nn.Linear(config.hidden_size, cast("int", config.projection_dim), bias=False)
         self.text_projection = shared if projected else nn.Identity()
 
     @property
@@ -63,8 +63,8 @@ class ClipTextEncoder(nn.Module):
     @property
     def num_pooled(self) -> int:
         """Channels of what features returns for whole prompts."""
-        is_projected = isinstance(self.text_projection, nn.Linear)
-        return self.config.projection_dim if is_projected else self.config.hidden_size
+        projection = self.text_projection
+        return projection.out_features if isinstance(projection, nn.Linear) else self.config.hidden_size
 
     def features(self, tokens: Tokens, skip: int, *, normed: bool) -> ClipFeatures:
         """Return the states of all tokens some layers before the last, and the pooled state after the last.

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from openai import OpenAI
 from PIL import Image
-from replicate import Client as Replicate
+from replicate.client import Client as Replicate
 from replicate.exceptions import ReplicateError
 
 from tests.e2e.running_service import RunningService

@@ -1,11 +1,13 @@
 """Weights are found by folder name and loaded strictly; a bad folder does not take the others along."""
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
 
 from models.errors import CheckpointError, UnsupportedInput
+from models.flow.transformer import RowConstants
 from models.pipeline.loading import load_components
 from models.pipeline.request import DrawRequest, PictureInputs
 from tests.fixtures.tiny_models import tiny_flux1_folder, tiny_klein_folder, tiny_redux_folder
@@ -51,7 +53,10 @@ def test_pictures_as_prompts_are_read_by_the_network_that_is_named_for_them(tmp_
     assert list(with_redux.networks) == ["flux-dev"]
     assert set(with_redux.revisions) == {"flux-dev", "flux-redux-dev"}
     dev = with_redux.networks["flux-dev"]
-    assert dev.start(asked, dev.encode).conditions.branches[0].text_LC.shape[0] > dev.encode("p", 24).tokens_LC.shape[0]
+    assert (
+        cast("RowConstants", dev.start(asked, dev.encode).conditions.branches[0]).text_LC.shape[0]
+        > dev.encode("p", 24).tokens_LC.shape[0]
+    )
 
 
 def test_a_worker_without_any_network_says_what_it_found(tmp_path: Path) -> None:

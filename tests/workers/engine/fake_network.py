@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from typing import cast
 
 import numpy as np
 import torch
@@ -83,13 +84,17 @@ class FakeNetwork:
         return times[row.step + 1] - times[row.step]
 
     def _velocity(self, row: Denoising) -> Tensor:
-        text, *negative = (branch.text_LC.mean() for branch in row.conditions.branches)
+        text, *negative = (one.text_LC.mean() for one in _branches(row))
         target = text if self._mark(row) != "fails-decoding" else torch.nan
         return row.latents_LC - (target - 0.1 * sum(negative))
 
     def _mark(self, row: Denoising) -> str:
-        text = "".join(chr(round(float(code) * 128)) for code in row.conditions.branches[0].text_LC[:, 0])
+        text = "".join(chr(round(float(code) * 128)) for code in _branches(row)[0].text_LC[:, 0])
         return text.split()[0] if text.split() else ""
+
+
+def _branches(row: Denoising) -> Sequence[RowConstants]:
+    return cast("Sequence[RowConstants]", row.conditions.branches)
 
 
 def _constants(text: TextFeatures) -> RowConstants:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from replicate import Client
+from replicate.client import Client
 from replicate.exceptions import ModelError, ReplicateError
 
 from app.api.replicate.answers import prediction
@@ -87,6 +87,8 @@ async def test_a_version_is_a_public_name_and_a_prediction_is_polled(api: Api, a
     assert made.input == INPUT
     assert made.metrics is not None
     assert made.metrics["total_time"] == 2.0
+    assert made.created_at is not None
+    assert made.completed_at is not None
     assert made.created_at < made.completed_at
     page = await client.predictions.async_list()
     assert [one.id for one in page.results] == [made.id]
