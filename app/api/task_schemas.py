@@ -11,6 +11,7 @@ from app.core.events.progress_board import ProgressBoard
 from app.core.spec import GenerationSpec
 from app.core.states import GenerationState, task_state
 from app.generations.delivery import polling_path, result_path
+from app.generations.estimates import QueuePlace
 from app.generations.repository import TaskRead
 from app.metering.pricing import credits_number
 
@@ -44,8 +45,18 @@ class TaskImage(BaseModel, defer_build=True):
     breakdown: list[dict[str, Any]]
 
 
+class QueueRead(BaseModel, defer_build=True):
+    """Where a queued image stands: how many go first, and about how many seconds that takes, where that is known."""
+
+    position: int
+    wait_s: float | None
+
+
 class TaskAnswer(BaseModel, defer_build=True):
-    """A task. `cost` is what is held for it or, once it has ended, what was charged: only delivered images are."""
+    """A task. `cost` is what is held for it or, once it has ended, what was charged: only delivered images are.
+
+    `queue` is its first queued image's, where one task is looked at; null in lists, and when none is queued.
+    """
 
     id: str
     state: State
@@ -55,6 +66,7 @@ class TaskAnswer(BaseModel, defer_build=True):
     expires_at: datetime
     cost: float
     polling_url: str
+    queue: QueueRead | None
     request: dict[str, Any]
     images: list[TaskImage]
 
@@ -66,7 +78,9 @@ class TaskPage(BaseModel, defer_build=True):
     next: str | None
 
 
-def task_answer(found: TaskRead, progress: ProgressBoard, view: Viewpoint) -> TaskAnswer:
+def task_answer(
+    found: TaskRead, progress: ProgressBoard, view: Viewpoint, place: QueuePlace | None = None
+) -> TaskAnswer:
     """A task as its owner sees it."""
     task, unpaid = found.task, {State.ERROR, State.CANCELLED, State.REQUEST_MODERATED, State.CONTENT_MODERATED}
     return TaskAnswer(
@@ -78,6 +92,7 @@ def task_answer(found: TaskRead, progress: ProgressBoard, view: Viewpoint) -> Ta
         expires_at=task.expires_at,
         cost=credits_number(sum(one.price_micro for one in found.generations if one.state not in unpaid)),
         polling_url=view.public_url + polling_path(view.secrets, task.id, task.expires_at),
+        queue=None if place is None else QueueRead(position=place.position, wait_s=place.wait_s),
         request=task.request,
         images=[image_answer(one, progress, view) for one in found.generations],
     )

@@ -12,8 +12,10 @@ from app.api.task_schemas import TaskAnswer, TaskPage, task_answer
 from app.api.viewpoint import viewpoint_of
 from app.auth.dependencies import CanReadJobs, CanWriteJobs
 from app.core.events.progress_board import ProgressBoard
+from app.core.states import GenerationState
 from app.dependencies import Gateway, Parts
 from app.generations.cancelling import cancel
+from app.generations.estimates import QueuePlace, place_of
 from app.generations.repository import TaskRead
 from app.generations.tasks import TaskCursor, delete_task, list_tasks, own_task
 
@@ -62,7 +64,7 @@ async def get_task(
         ended = await wait_for_end(request, parts, task_id, seconds)
         found = ended or await _own(parts, caller.account_id, task_id)
         response.headers.update(applied(seconds))
-    return _answer(request, parts, found)
+    return _answer(request, parts, found, await _place(request, parts, found))
 
 
 async def cancel_task(request: Request, parts: Parts, caller: CanWriteJobs, task_id: str) -> TaskAnswer:
@@ -83,6 +85,18 @@ async def _own(parts: Gateway, account_id: str, task_id: str) -> TaskRead:
         return await own_task(session, account_id, task_id, parts.clock.utc_now())
 
 
-def _answer(request: Request, parts: Gateway, found: TaskRead) -> TaskAnswer:
-    progress = cast("ProgressBoard", request.app.state.progress)
-    return task_answer(found, progress, viewpoint_of(request, parts))
+async def _place(request: Request, parts: Gateway, found: TaskRead) -> QueuePlace | None:
+    """Of the task's first queued image."""
+    queued = next((one.id for one in found.generations if one.state == GenerationState.QUEUED), None)
+    if queued is None:
+        return None
+    async with parts.database.read() as session:
+        return await place_of(session, queued, _progress(request).fraction)
+
+
+def _answer(request: Request, parts: Gateway, found: TaskRead, place: QueuePlace | None = None) -> TaskAnswer:
+    return task_answer(found, _progress(request), viewpoint_of(request, parts), place)
+
+
+def _progress(request: Request) -> ProgressBoard:
+    return cast("ProgressBoard", request.app.state.progress)

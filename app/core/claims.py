@@ -348,23 +348,6 @@ async def queue_loads(session: AsyncSession, pool: str) -> dict[int, QueueLoad]:
     }
 
 
-async def queue_position(session: AsyncSession, generation_id: str) -> int | None:
-    """How many queued generations go first as things stand, 0 for the next; None when this one is not queued."""
-    mine = (
-        select(Generation.pool, Generation.priority, Generation.virtual_start, Generation.queued_at, Generation.id)
-        .where(Generation.id == generation_id, Generation.state == GenerationState.QUEUED)
-        .subquery()
-    )
-    ahead = select(func.count()).where(
-        Generation.pool == mine.c.pool,
-        Generation.state == GenerationState.QUEUED,
-        tuple_(Generation.priority, Generation.virtual_start, Generation.queued_at, Generation.id)
-        < tuple_(mine.c.priority, mine.c.virtual_start, mine.c.queued_at, mine.c.id),
-    )
-    is_queued = (await session.scalars(select(mine.c.id))).first() is not None
-    return (await session.scalars(ahead)).one() if is_queued else None
-
-
 @dataclass(frozen=True)
 class _Changed:
     """What the rest of a transaction needs of a row that was just changed."""

@@ -32,6 +32,20 @@ async def test_a_task_tells_its_times_its_price_and_its_picture(api: Api, ann: C
     assert (await api.http.get(image["url"])).content == b"picture"
 
 
+async def test_a_queued_task_tells_how_many_go_first_and_for_how_long(api: Api, ann: Customer) -> None:
+    await ann.submit()
+    second = await ann.submit()
+    assert (await read(ann, second["id"]))["queue"] == {"position": 1, "wait_s": None}
+    claim = await api.claim()
+    api.clock.advance(3)
+    await api.finish(claim)
+    assert (await read(ann, second["id"]))["queue"] == {"position": 0, "wait_s": 0.0}
+    third = await ann.submit()
+    assert (await read(ann, third["id"]))["queue"] == {"position": 1, "wait_s": pytest.approx(3.0)}
+    await api.claim()
+    assert (await read(ann, second["id"]))["queue"] is None
+
+
 async def test_pages_follow_each_other_and_leave_nothing_out(api: Api, ann: Customer) -> None:
     await api.install("flux-2-klein-4b")
     ids = [(await ann.submit())["id"] for _ in range(4)] + [(await ann.submit("flux-2-klein-4b"))["id"]]
