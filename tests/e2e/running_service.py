@@ -56,7 +56,8 @@ class RunningService:
         embedded = f"sqlite+aiosqlite:///{data_dir / 'darkroom.sqlite3'}"
         self.database_url = environment.get("DARKROOM_DATABASE__URL", embedded)
         self._arguments = arguments
-        self.http = httpx.Client(timeout=30.0, trust_env=False)
+        # A new connection each time: one that is kept may lead to a gateway that was killed.
+        self.http = httpx.Client(timeout=30.0, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
 
     def start(self) -> None:
         """Starts `up` on a free port."""

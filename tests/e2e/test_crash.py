@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import RowMapping
 
 from tests.e2e.audit import assert_all_delivered_and_paid_once, attempt_of, is_queued, unfinished
-from tests.e2e.running_service import RunningService, until
+from tests.e2e.running_service import RunningService, process_table, until
 from tests.e2e.storm import Storm
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.prove, pytest.mark.timeout(300)]
 LONG: dict[str, Any] = {"width": 384, "height": 384, "steps": 50}
 SHORT: dict[str, Any] = {"width": 64, "height": 64, "steps": 2}
 LEASE_S = 12.0
@@ -62,7 +62,9 @@ def test_gateways_killed_between_commit_and_answer_lose_nothing(service: Running
     with Storm(service, num_clients=4, pause_s=0.02, **SHORT) as storm:
         for round_number in range(1, 4):
             until("some answers", lambda enough=8 * round_number: len(storm.answered) >= enough)
-            os.kill(service.pid_of("gateway"), signal.SIGKILL)
+            killed = service.pid_of("gateway")
+            os.kill(killed, signal.SIGKILL)
+            until("it is gone", lambda pid=killed: pid not in process_table())
 
     for task in storm.answered:
         service.result(task, within_s=120)

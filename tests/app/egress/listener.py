@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from tests.fixtures.loopback_server import serving
+
 
 @dataclass
 class Listener:
@@ -17,26 +19,19 @@ class Listener:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Listener"]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
-        async with server:
+        async with serving(self._serve) as self.port:
             yield self
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.num_connections += 1
-        try:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-            self.asked.append(head)
-            answer = self.answers.get(head.split(" ")[1])
-            if answer is None:
-                await asyncio.Event().wait()  # says nothing, ever
-            else:
-                writer.write(answer)
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        self.asked.append(head)
+        answer = self.answers.get(head.split(" ")[1])
+        if answer is None:
+            await reader.read()  # says nothing, until the caller has had enough
+        else:
+            writer.write(answer)
+            await writer.drain()
 
 
 def ok(body: bytes) -> bytes:

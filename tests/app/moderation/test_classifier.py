@@ -12,6 +12,7 @@ from app.core.config import ModerationSettings
 from app.core.errors import ModerationUnavailable
 from app.moderation.opening import open_moderator
 from app.moderation.verdict import Moderator, Verdict
+from tests.fixtures.loopback_server import serving
 
 pytestmark = pytest.mark.anyio
 
@@ -28,9 +29,8 @@ class Service:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[str]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        async with server:
-            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/judge"
+        async with serving(self._serve) as port:
+            yield f"http://127.0.0.1:{port}/judge"
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
@@ -41,7 +41,6 @@ class Service:
         )
         writer.write(self._answer)
         await writer.drain()
-        writer.close()
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 
 from standardwebhooks import Webhook
 
+from tests.fixtures.loopback_server import serving
+
 
 @dataclass
 class Receiver:
@@ -19,9 +21,7 @@ class Receiver:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Receiver"]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
-        async with server:
+        async with serving(self._serve) as self.port:
             yield self
 
     def signature(self, secret: str, number: int = 0) -> str:
@@ -32,17 +32,12 @@ class Receiver:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.num_connections += 1
-        try:
-            first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-            headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines if line)}
-            self.asked.append((headers, await reader.readexactly(int(headers["content-length"]))))
-            path = first.split(" ")[1].removeprefix("/")
-            if path == "hang":
-                await reader.read()  # until the sender has had enough
-            elif path != "hang-up":
-                writer.write(f"HTTP/1.1 {path} X\r\nlocation: /200\r\ncontent-length: 0\r\n\r\n".encode())
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
+        first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines if line)}
+        self.asked.append((headers, await reader.readexactly(int(headers["content-length"]))))
+        path = first.split(" ")[1].removeprefix("/")
+        if path == "hang":
+            await reader.read()  # until the sender has had enough
+        elif path != "hang-up":
+            writer.write(f"HTTP/1.1 {path} X\r\nlocation: /200\r\ncontent-length: 0\r\n\r\n".encode())
+            await writer.drain()
