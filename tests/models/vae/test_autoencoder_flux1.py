@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor
 
 from models.checkpoints.autoencoder import load_autoencoder, save_autoencoder
@@ -78,6 +77,9 @@ def oracle_of(network: AutoencoderFlux1, folder: Path, dtype: torch.dtype) -> tu
     save_autoencoder(network, folder)
     loaded = load_autoencoder(folder, dtype=dtype)
     assert isinstance(loaded, AutoencoderFlux1)
+    # Here, so that the stored numbers need no Diffusers.
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+
     return loaded, AutoencoderKL.from_pretrained(folder, torch_dtype=dtype)
 
 

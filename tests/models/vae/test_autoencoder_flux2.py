@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers.models.autoencoders.autoencoder_kl_flux2 import AutoencoderKLFlux2
 
 from models.checkpoints.autoencoder import load_autoencoder, save_autoencoder
 from models.vae.autoencoder_flux2 import AutoencoderFlux2, AutoencoderFlux2Params, patchify, unpatchify
@@ -76,6 +75,9 @@ def test_diffusers_agrees_on_random_weights(
     save_autoencoder(random_network(AutoencoderFlux2Params(**TINY_SIZES), seed), tmp_path)
     network = load_autoencoder(tmp_path, dtype=dtype)
     # Its annotations contradict what it returns.
+    # Here, so that the stored numbers need no Diffusers.
+    from diffusers.models.autoencoders.autoencoder_kl_flux2 import AutoencoderKLFlux2
+
     oracle: Any = AutoencoderKLFlux2.from_pretrained(str(tmp_path), torch_dtype=dtype)
     image = (torch.rand((2, 3, height, width), generator=torch.Generator().manual_seed(seed)) * 2 - 1).to(dtype)
     moments = oracle.encode(image).latent_dist
