@@ -22,6 +22,12 @@ class Listener:
         async with serving(self._serve) as self.port:
             yield self
 
+    @asynccontextmanager
+    async def at(self, address: str, port: int) -> AsyncIterator["Listener"]:
+        """Answers there, too."""
+        async with serving(self._serve, address, port):
+            yield self
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.num_connections += 1
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")

@@ -1,6 +1,10 @@
 """No packet reaches what customers must not reach, whatever the URL looks like: seen at a listener on the loopback address."""
 
+import json
+import os
 import random
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
@@ -122,3 +126,19 @@ def test_every_special_address_is_refused_and_public_ones_are_not() -> None:
             assert six.is_global
     for public in ("1.1.1.1", "8.8.8.8", "151.101.1.1", "2606:4700::1111", "2a00:1450:4001::8a", "::ffff:8.8.8.8"):
         assert is_public(ip_address(public)), public
+
+
+def test_a_name_server_that_lies_leads_nobody_inside() -> None:
+    """Rebinding through the machine's own resolver, in a network where a public address and a name server are ours."""
+    own_user = [] if os.geteuid() == 0 else ["--map-root-user"]
+    command = ["unshare", *own_user, "--net", "--mount", sys.executable, "-m", "tests.app.egress.little_internet"]
+    told = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=60).stdout)
+    assert told["told"] == [
+        ["good", "outside"],
+        *[["rebinding", said] for said in ("outside", "Refused", "outside", "Refused", "Refused")],
+        *[[name, "Refused"] for name in ("mixed", "sixes", "mapped", "nat64", "zero", "inner")],
+        ["absent", "Failed"],
+        ["turning", "Refused"],
+    ]
+    assert (told["inside"], told["outside"]) == (0, 4)
+    assert (told["dns"]["rebinding.example"], told["dns"]["turning.example"]) == (5, 2)
