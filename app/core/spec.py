@@ -4,13 +4,13 @@ from typing import Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SPEC_VERSION = 3
+SPEC_VERSION = 4
 MAX_SEED = 2**63 - 1
 
 OutputFormat = Literal["png", "jpeg", "webp"]
 OUTPUT_FORMATS: tuple[OutputFormat, ...] = get_args(OutputFormat)
 
-Role = Literal["reference", "image", "mask", "control", "control_source", "image_prompt"]
+Role = Literal["reference", "image", "mask", "control", "control_source", "image_prompt", "controlnet"]
 
 
 class _Value(BaseModel, defer_build=True):
@@ -25,7 +25,8 @@ class InputImage(_Value):
     role: Role
     """"reference": read beside the prompt, in order (FLUX.2, Kontext). "image": the picture to change (image to image,
     inpainting, fill, outpainting); with a mask on FLUX.2 it is the first reference too. "mask": white = change, black = keep.
-    "control": ready edges or depth. "control_source": the picture whose edges are to be found. "image_prompt": seen by Redux."""
+    "control": ready edges or depth. "control_source": the picture whose edges are to be found. "image_prompt": seen by Redux.
+    "controlnet": what the spec's `controls` of the same place follows."""
     key: str
     """In the object store, as the caller sent it; no other task uses it."""
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
@@ -45,6 +46,19 @@ class CannyThresholds(_Value):
     high: int = Field(ge=0)
 
 
+class Control(_Value):
+    """One ControlNet beside the network that draws. Its picture is the spec's "controlnet" of the same place."""
+
+    network: str
+    """Name of the ModelSpec or of the operator's row that it was imported as."""
+    scale: float = Field(default=1.0, ge=0, le=2, allow_inf_nan=False)
+    """Strength of what it adds; 1 = as it was trained."""
+    start: float = Field(default=0.0, ge=0, lt=1, allow_inf_nan=False)
+    """Fraction of the steps after which it begins."""
+    end: float = Field(default=1.0, gt=0, le=1, allow_inf_nan=False)
+    """Fraction of the steps after which it has ended; above `start`."""
+
+
 class Margins(_Value):
     """Pixels to draw anew around the picture. The spec's width and height have them in."""
 
@@ -57,10 +71,11 @@ class Margins(_Value):
 class GenerationSpec(_Value):
     """One image to make. A worker leaves a row of a newer version queued for a newer worker.
 
-    Version 1 had a prompt alone; it is read as a version 2 without pictures, and that as a version 3 without previews.
+    Version 1 had a prompt alone; it is read as a version 2 without pictures, that as a version 3 without previews, and that as a
+    version 4 that leaves everything newer at its default.
     """
 
-    version: Literal[1, 2, 3] = SPEC_VERSION
+    version: Literal[1, 2, 3, 4] = SPEC_VERSION
     model: str
     """Public name that was asked for."""
     network: str
@@ -100,6 +115,8 @@ class GenerationSpec(_Value):
     """Name of the ModelSpec that reads an "image_prompt"."""
     image_prompt_strength: float = Field(default=1.0, ge=0, le=1)
     """Weight of the image prompt's tokens."""
+    controls: tuple[Control, ...] = ()
+    """ControlNets, all of which act at once; as many as there are inputs of the role "controlnet", in their order."""
     output_format: OutputFormat
     output_quality: int | None = Field(default=None, ge=0, le=100)
     """Of JPEG and WebP; None = the worker's own."""
@@ -111,7 +128,8 @@ class GenerationSpec(_Value):
     @property
     def networks(self) -> tuple[str, ...]:
         """Every ModelSpec that has to be there for this image, the one that draws first."""
-        return (self.network,) if self.image_prompter is None else (self.network, self.image_prompter)
+        beside = [self.image_prompter, *(control.network for control in self.controls)]
+        return (self.network, *dict.fromkeys(name for name in beside if name is not None))
 
     @property
     def input_pixels(self) -> int:

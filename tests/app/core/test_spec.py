@@ -5,7 +5,7 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from app.core.spec import MAX_SEED, SPEC_VERSION, CannyThresholds, GenerationSpec, InputImage, Margins, Role
+from app.core.spec import MAX_SEED, SPEC_VERSION, CannyThresholds, Control, GenerationSpec, InputImage, Margins, Role
 from tests.fixtures.accounts import nano_spec
 
 
@@ -28,12 +28,13 @@ def test_pictures_and_their_settings_come_back_as_they_went() -> None:
             "canny": CannyThresholds(low=50, high=200),
             "margins": Margins(top=1, bottom=2, left=3, right=4),
             "image_prompter": "flux-redux-dev",
+            "controls": (Control(network="canny", scale=0.5, start=0.1, end=0.9), Control(network="canny")),
         }
     )
     assert GenerationSpec.from_json(spec.to_json()) == spec
     assert spec.input_pixels == 3 * 100 * 50 + 10 * 20
     assert [image.width for image in spec.images("reference")] == [10, 100]
-    assert spec.networks == ("flux-nano", "flux-redux-dev")
+    assert spec.networks == ("flux-nano", "flux-redux-dev", "canny")
 
 
 def test_a_spec_of_version_1_is_one_without_pictures() -> None:
@@ -46,6 +47,13 @@ def test_a_spec_of_version_1_is_one_without_pictures() -> None:
     assert (spec.version, spec.seed, spec.inputs, spec.strength, spec.true_cfg_scale) == (1, 7, (), None, 1.0)
     assert spec.networks == ("flux-nano",)
     assert not spec.previews
+
+
+@pytest.mark.parametrize("version", range(1, SPEC_VERSION + 1))
+def test_every_older_version_is_read(version: int) -> None:
+    text = json.dumps({**json.loads(nano_spec().to_json()), "version": version})
+    spec = GenerationSpec.from_json(text)
+    assert (spec.version, spec.controls) == (version, ())
 
 
 @pytest.mark.parametrize(
