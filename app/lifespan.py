@@ -9,7 +9,7 @@ import structlog
 from fastapi import FastAPI
 from prometheus_client import start_http_server
 
-from app.api.bfl.webhooks import webhook_body
+from app.api.webhook_bodies import webhook_body
 from app.auth.key_uses import KeyUses
 from app.core.catalog import Catalog
 from app.core.clock import Clock

@@ -231,6 +231,13 @@ class EgressSettings(Group):
     """Seconds for a whole picture, above 0 to 120."""
 
 
+class WebhookSettings(Group):
+    """What customers' servers are told besides signatures."""
+
+    echoes_secret: bool = True
+    """Whether a secret that a request brought goes with its webhook, over https alone, as `X-Webhook-Secret`: some receivers compare it."""
+
+
 class ModerationSettings(Group):
     """What is not drawn. A blocked request ends as `Request Moderated`, and costs nothing."""
 
@@ -338,6 +345,7 @@ class Settings(BaseSettings):
     prices: PriceSettings = PriceSettings()
     openai: OpenAISettings = OpenAISettings()
     egress: EgressSettings = EgressSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     moderation: ModerationSettings = ModerationSettings()
     results: ResultSettings = ResultSettings()
     secrets: SecretSettings = SecretSettings()

@@ -130,11 +130,17 @@ class Sender:
         now = self._parts.clock.utc_now()
         secrets = [webhook.secret] if webhook.secret else await self._own_secrets(webhook.account_id)
         headers = {"content-type": "application/json", **signed_headers(webhook.id, now, body, secrets)}
+        headers |= self._echoed(webhook)
         try:
             answered = await self._opened().post(webhook.url, body, headers, self._within_s)
         except (Refused, Failed) as error:
             return None, str(error), isinstance(error, Refused)
         return answered.status, None, False
+
+    def _echoed(self, webhook: Webhook) -> dict[str, str]:
+        """The secret that the request brought, for receivers that compare it; never where others could read it on the way."""
+        echoes = self._parts.settings.webhooks.echoes_secret and webhook.url.startswith("https://")
+        return {"x-webhook-secret": webhook.secret} if echoes and webhook.secret and _is_header(webhook.secret) else {}
 
     async def _own_secrets(self, account_id: str) -> list[str]:
         async with self._parts.database.read() as session:
@@ -144,3 +150,8 @@ class Sender:
         if self._client is None:
             self._client = open_egress(self._parts.settings.egress)
         return self._client
+
+
+def _is_header(secret: str) -> bool:
+    """Whether it can stand in a header: printable ASCII without spaces around it."""
+    return secret.isascii() and secret.isprintable() and secret == secret.strip()

@@ -11,9 +11,10 @@ from app.api.bfl.translate.pictures import read_pictures
 from app.api.bfl.translate.spec import to_spec
 from app.api.idempotency import REPLAYED, SentKey, retryable
 from app.api.prefer import WaitSeconds, applied, wait_for_end
+from app.api.public_url import public_url
 from app.api.replicate.answers import PATH, prediction
 from app.api.replicate.schemas import OWNER, ModelPredictionBody, Prediction, PredictionBody, PredictionPage
-from app.api.replicate.translate import model_of, to_inputs
+from app.api.replicate.translate import model_of, receiver_of, to_inputs
 from app.api.viewpoint import viewpoint_of
 from app.auth.dependencies import CanGenerate, CanReadJobs, CanWriteJobs
 from app.auth.service import Caller
@@ -92,6 +93,7 @@ async def _submit(
     request: Request, parts: Gateway, caller: Caller, key: str | None, body: ModelPredictionBody, model: Resolved
 ) -> Answer:
     inputs, outputs = to_inputs(body, model)
+    told = receiver_of(body, parts.settings.egress, public_url(request, parts.settings))
     pictures = await read_pictures(inputs, model, parts.fetch_picture)
     num_images, quality = outputs.num_outputs or 1, outputs.output_quality
     spec = to_spec(inputs, model, pictures).model_copy(update={"output_quality": quality})
@@ -104,6 +106,7 @@ async def _submit(
         retryable=retryable(key, request, inputs, spec.model, num_images, quality),
         safety_tolerance=clamped(inputs.safety_tolerance),
         num_images=num_images,
+        receiver=told,
     )
     async with kept(parts.store, pictures):
         answer = await submit(parts, order, lambda task: Answer(201, {"id": task.task_id}))

@@ -8,13 +8,17 @@ from pydantic import ValidationError
 
 from app.api.bfl.schemas.bodies import body_of
 from app.api.bfl.schemas.fields import Inputs
+from app.api.receivers import receiver_at
 from app.api.replicate.schemas import OWNER, ModelPredictionBody, Outputs
 from app.core.catalog import Catalog, Resolved
+from app.core.config import EgressSettings
 from app.core.errors import InvalidRequest, NotFound
+from app.webhooks.outbox import Receiver
 
 _NAMES = {"num_inference_steps": "steps", "guidance_scale": "guidance"}
 """What many of Replicate's models call what ours call otherwise."""
 _FORMATS = {"jpg": "jpeg"}
+COMPLETED = "completed"
 
 
 def model_of(version: str, catalog: Catalog) -> Resolved:
@@ -29,18 +33,24 @@ def to_inputs(body: ModelPredictionBody, model: Resolved) -> tuple[Inputs, Outpu
     """The body of the model's own route, and what stands beside it.
 
     Raises:
-        InvalidRequest: a setting is there twice, or a webhook is asked for.
+        InvalidRequest: a setting is there twice, or a webhook stands where it does not belong.
         RequestValidationError: a field has the wrong type.
     """
-    webhook = body.webhook or body.webhook_completed
-    said = {**_named(body.input), **({} if webhook is None else {"webhook_url": webhook})}
-    if said.get("webhook_url"):
-        message = "webhook: this server does not send Replicate's webhooks yet; look at the prediction, or wait for it"
-        raise InvalidRequest(message, field="webhook", value=said["webhook_url"], limit="absent, null or empty")
     try:
-        return body_of(model.row).model_validate(said), Outputs.model_validate(body.input)
+        return body_of(model.row).model_validate(_named(body.input)), Outputs.model_validate(body.input)
     except ValidationError as error:
         raise RequestValidationError(_in_input(error)) from None
+
+
+def receiver_of(body: ModelPredictionBody, settings: EgressSettings, public_url: str) -> Receiver | None:
+    """Who a request names. Raises InvalidRequest for an address that nothing could be sent to, and for events that are not told."""
+    field = "webhook" if body.webhook else "webhook_completed"
+    told = receiver_at(body.webhook or body.webhook_completed, None, settings, public_url, field)
+    events = body.webhook_events_filter
+    if told is not None and events and COMPLETED not in events:
+        message = f"webhook_events_filter: this server tells of a prediction's end alone, {COMPLETED!r}"
+        raise InvalidRequest(message, field="webhook_events_filter", value=str(events)[:200], limit=COMPLETED)
+    return told
 
 
 def _in_input(error: ValidationError) -> list[dict[str, object]]:
@@ -51,6 +61,9 @@ def _in_input(error: ValidationError) -> list[dict[str, object]]:
 def _named(sent: Mapping[str, Any]) -> dict[str, Any]:
     """The input under our names, without what the route would take for something of its own."""
     named: dict[str, Any] = {}
+    if sent.get("webhook_url"):
+        message = "webhook_url: a prediction's webhook stands beside its input, under webhook"
+        raise InvalidRequest(message, field="webhook_url", limit="absent, null or empty")
     for name, value in sent.items():
         ours = _NAMES.get(name, name)
         if ours in named:

@@ -1,14 +1,15 @@
 """Webhooks through the API, to a real server that fails, hangs, hangs up, or is gone."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 import pytest
 
-from app.api.bfl.webhooks import webhook_body
+from app.api.webhook_bodies import webhook_body
+from app.egress.client import Answered
 from app.webhooks import outbox
 from app.webhooks.schedule import DELAYS_S
 from app.webhooks.sender import Sender
@@ -152,3 +153,67 @@ async def test_nothing_inside_is_told_anything(run_api: RunApi, monkeypatch: pyt
         log = await scene.log()
         assert (log["state"], log["attempts"][0]["error"]) == ("ended", "the host is not on the public internet")
         await sender.close()
+
+
+async def test_a_prediction_s_receiver_is_told_the_prediction_signed_with_the_account_s_secret(scene: Scene) -> None:
+    url, http = f"http://127.0.0.1:{scene.receiver.port}/200", scene.api.http
+    sent = {"version": "flux-nano", "input": {"prompt": "x"}, "webhook": url, "webhook_events_filter": ["completed"]}
+    made = (await http.post("/v1/predictions", json=sent, headers=scene.ann.headers)).json()
+    await scene.api.finish(await scene.api.claim())
+    await scene.send()
+    ((headers, body),) = scene.receiver.asked
+    told = json.loads(body)
+    seen = (await http.get(f"/v1/predictions/{made['id']}", headers=scene.ann.headers)).json()
+    assert {**told, "output": None} == {**seen, "output": None}
+    assert (told["status"], (await http.get(told["output"][0])).content) == ("succeeded", b"picture")
+    key = (await http.get("/v1/webhooks/default/secret", headers=scene.ann.headers)).json()["key"]
+    assert headers["webhook-signature"] == scene.receiver.signature(key)
+
+
+async def test_a_prediction_s_webhook_that_would_never_be_told_is_refused(scene: Scene) -> None:
+    url = f"http://127.0.0.1:{scene.receiver.port}/200"
+    for sent, field in (
+        ({"webhook": url, "webhook_events_filter": ["start", "output"]}, "webhook_events_filter"),
+        ({"webhook": "ftp://example.com/"}, "webhook"),
+        ({"webhook_completed": "http://example.com:1/"}, "webhook_completed"),
+        ({"input": {"prompt": "x", "webhook_url": url}}, "webhook_url"),
+    ):
+        body = {"version": "flux-nano", "input": {"prompt": "x"}, **sent}
+        refused = await scene.api.http.post("/v1/predictions", json=body, headers=scene.ann.headers)
+        assert (refused.status_code, field in refused.json()["detail"]) == (422, True), refused.text
+
+
+@pytest.mark.parametrize(
+    ("url", "secret", "setting", "is_echoed"),
+    [
+        ("https://example.com/", "sesame", True, True),
+        ("http://example.com/", "sesame", True, False),
+        ("https://example.com/", "sesame", False, False),
+        ("https://example.com/", "two\nlines", True, False),
+        ("https://example.com/", None, True, False),
+    ],
+)
+async def test_a_request_s_secret_is_echoed_where_nobody_can_read_it_on_the_way(
+    run_api: RunApi, url: str, secret: str | None, setting: bool, is_echoed: bool
+) -> None:
+    async with run_api(webhooks={"echoes_secret": setting}) as api:
+        await api.install("flux-nano")
+        ann = await api.account()
+        sent = Recorded()
+        sender = Sender(api.parts, webhook_body)
+        sender._client = sent  # pyright: ignore[reportAttributeAccessIssue] - a door that leads nowhere
+        await ann.submit(webhook_url=url, webhook_secret=secret)
+        await api.finish(await api.claim())
+        await sender.turn()
+        await sender.drain()
+        assert sent.headers.get("x-webhook-secret") == (secret if is_echoed else None)
+
+
+class Recorded:
+    """Keeps the headers of what would go out."""
+
+    headers: Mapping[str, str]
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str], within_s: float) -> Answered:
+        self.headers = headers
+        return Answered(200, b"")
