@@ -87,9 +87,18 @@ class UnetParams:
         return 4 * self.block_channels[0]
 
     @property
+    def skip_channels(self) -> list[int]:
+        """Channels of the maps that the way down hands to the way up, in order."""
+        last = len(self.block_channels) - 1
+        skips = [self.block_channels[0]]
+        for level, channels in enumerate(self.block_channels):
+            skips.extend([channels] * (self.layers_per_block + (level < last)))
+        return skips
+
+    @property
     def num_skips(self) -> int:
         """Maps that the way down hands to the way up."""
-        return len(self.block_channels) * (self.layers_per_block + 1)
+        return len(self.skip_channels)
 
     def attention(self, level: int, depth: int) -> TransformerSizes:
         """Sizes of the transformers of a level."""
@@ -136,22 +145,18 @@ class Embedding(nn.Module):
         return self.linear_2(functional.silu(self.linear_1(x_BF)))
 
 
-class Unet(nn.Module):
-    """Diffusers' UNet2DConditionModel, as far as Stable Diffusion 1.5 and SDXL use it."""
+class Encoder(nn.Module):
+    """The embeddings, the way down and the middle: what a UNet and the ControlNets beside it have in common."""
 
     def __init__(self, params: UnetParams) -> None:
         super().__init__()
         self.params = params
-        channels, sizes = params.block_channels, _block_sizes(params)
+        channels = params.block_channels
         self.conv_in = nn.Conv2d(params.in_channels, channels[0], 3, padding=1)
         self.time_embedding = Embedding(channels[0], params.vec_channels)
         self.add_embedding = None if params.added is None else Embedding(params.added.channels, params.vec_channels)
-        skips = [channels[0]]
-        self.down_blocks = nn.ModuleList(_down_level(params, level, skips) for level in range(len(channels)))
-        self.mid_block = Middle(params.attention(-1, params.middle_depth), sizes)
-        self.up_blocks = nn.ModuleList(_up_level(params, level, skips) for level in reversed(range(len(channels))))
-        self.conv_norm_out = sizes.norm(channels[0])
-        self.conv_out = nn.Conv2d(channels[0], params.out_channels, 3, padding=1)
+        self.down_blocks = nn.ModuleList(_down_level(params, level) for level in range(len(channels)))
+        self.mid_block = Middle(params.attention(-1, params.middle_depth), _block_sizes(params))
 
     def vectors(self, timesteps_B: Tensor, added: Added | None, dtype: torch.dtype) -> Tensor:
         """What residual blocks read: time and added conditioning, B x C. It does not depend on the latents.
@@ -171,6 +176,35 @@ class Unet(nn.Module):
         return vec_BC + self.add_embedding(
             torch.cat([added.pooled_BC, told_BF.to(added.pooled_BC.dtype)], -1).to(dtype)
         )
+
+    def encode(
+        self, x_BCHW: Tensor, vec_BC: Tensor, context: Context, hint_BCHW: Tensor | None = None
+    ) -> tuple[list[Tensor], Tensor]:
+        """Run the way down and the middle: the maps that the way down hands on, and the one after the middle.
+
+        Args:
+            x_BCHW: latents, with what stands beside them.
+            vec_BC: as vectors returns it.
+            context: what attention reads.
+            hint_BCHW: what is added after the first convolution.
+        """
+        begun_BCHW = self.conv_in(x_BCHW)
+        skips = [begun_BCHW if hint_BCHW is None else begun_BCHW + hint_BCHW]
+        for level in self.down_blocks:
+            skips.extend(level(skips[-1], vec_BC, context))
+        return skips, self.mid_block(skips[-1], vec_BC, context)
+
+
+class Unet(Encoder):
+    """Diffusers' UNet2DConditionModel, as far as Stable Diffusion 1.5 and SDXL use it."""
+
+    def __init__(self, params: UnetParams) -> None:
+        super().__init__(params)
+        channels, sizes = params.block_channels, _block_sizes(params)
+        skips = params.skip_channels
+        self.up_blocks = nn.ModuleList(_up_level(params, level, skips) for level in reversed(range(len(channels))))
+        self.conv_norm_out = sizes.norm(channels[0])
+        self.conv_out = nn.Conv2d(channels[0], params.out_channels, 3, padding=1)
 
     def forward(
         self,
@@ -208,13 +242,6 @@ class Unet(nn.Module):
             h_BCHW = level(h_BCHW, vec_BC, context, skips)
         return self.conv_out(functional.silu(self.conv_norm_out(h_BCHW)))
 
-    def encode(self, x_BCHW: Tensor, vec_BC: Tensor, context: Context) -> tuple[list[Tensor], Tensor]:
-        """Run the way down and the middle: the maps that the way down hands on, and the one after the middle."""
-        skips = [self.conv_in(x_BCHW)]
-        for level in self.down_blocks:
-            skips.extend(level(skips[-1], vec_BC, context))
-        return skips, self.mid_block(skips[-1], vec_BC, context)
-
 
 def _features(numbers_B: Tensor, num_features: int) -> Tensor:
     return sinusoidal_features(numbers_B, num_features, factor=1.0)
@@ -224,11 +251,11 @@ def _block_sizes(params: UnetParams) -> BlockSizes:
     return BlockSizes(params.vec_channels, params.norm_num_groups, params.norm_eps)
 
 
-def _down_level(params: UnetParams, level: int, skips: list[int]) -> DownLevel:
-    """Build a level of the way down, and note the channels of what it hands on."""
+def _down_level(params: UnetParams, level: int) -> DownLevel:
+    """Build a level of the way down."""
     channels, is_last = params.block_channels[level], level == len(params.block_channels) - 1
-    widths = [(skips[-1], channels), *[(channels, channels)] * (params.layers_per_block - 1)]
-    skips.extend([channels] * (params.layers_per_block + (0 if is_last else 1)))
+    before = params.block_channels[max(level - 1, 0)]
+    widths = [(before, channels), *[(channels, channels)] * (params.layers_per_block - 1)]
     attention = params.attention(level, params.depths[level])
     return DownLevel(widths, attention, _block_sizes(params), is_last=is_last)
 
