@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -47,10 +48,23 @@ class Scene:
 
 @pytest.fixture
 async def scene(run_api: RunApi, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
+    async with running(run_api, monkeypatch) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def either(run_api: RunApi, monkeypatch: pytest.MonkeyPatch, database_url: str) -> AsyncIterator[Scene]:
+    """The scene on SQLite, and on PostgreSQL."""
+    async with running(run_api, monkeypatch, database={"url": database_url}) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def running(run_api: RunApi, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> AsyncIterator[Scene]:
     monkeypatch.setattr("app.webhooks.sender.EVERY_S", 3600.0)  # the gateway's own sender stands still
     async with (
         Receiver().running() as receiver,
-        run_api(egress={"private_hosts": ["127.0.0.1"], "ports": [receiver.port]}) as api,
+        run_api(egress={"private_hosts": ["127.0.0.1"], "ports": [receiver.port]}, **settings) as api,
     ):
         await api.install("flux-nano")
         sender = Sender(api.parts, webhook_body, within_s=2.0, random=Random(0))
@@ -94,49 +108,49 @@ async def test_a_receiver_that_fails_is_asked_again_by_the_schedule_and_then_no_
     assert (log["state"], len(log["attempts"])) == ("waiting", len(times) + 1)
 
 
-async def test_one_that_is_gone_is_left_alone_until_its_owner_asks(scene: Scene) -> None:
-    await scene.ended("/410")
-    await scene.send()
-    scene.api.clock.advance(1000)
-    await scene.send()
-    assert len(scene.receiver.asked) == 1
-    log = await scene.log()
+async def test_one_that_is_gone_is_left_alone_until_its_owner_asks(either: Scene) -> None:
+    await either.ended("/410")
+    await either.send()
+    either.api.clock.advance(1000)
+    await either.send()
+    assert len(either.receiver.asked) == 1
+    log = await either.log()
     assert log["state"] == "ended"
-    bob = await scene.api.account("bob")
+    bob = await either.api.account("bob")
     path = f"/v1/webhooks/{log['id']}/redeliver"
-    assert (await scene.api.http.post(path, headers=bob.headers)).status_code == 404
-    assert (await scene.api.http.get("/v1/webhooks", headers=bob.headers)).json() == {"webhooks": []}
-    assert (await scene.api.http.post(path, headers=scene.ann.headers)).status_code == 202
-    await scene.send()
-    assert len(scene.receiver.asked) == 2
+    assert (await either.api.http.post(path, headers=bob.headers)).status_code == 404
+    assert (await either.api.http.get("/v1/webhooks", headers=bob.headers)).json() == {"webhooks": []}
+    assert (await either.api.http.post(path, headers=either.ann.headers)).status_code == 202
+    await either.send()
+    assert len(either.receiver.asked) == 2
 
 
-async def test_an_account_s_own_secret_signs_and_both_do_for_a_day_after_a_rotation(scene: Scene) -> None:
-    path, headers = "/v1/webhooks/default/secret", scene.ann.headers
-    old = (await scene.api.http.get(path, headers=headers)).json()["key"]
-    told = (await scene.api.http.post(path + "/rotate", headers=headers)).json()
+async def test_an_account_s_own_secret_signs_and_both_do_for_a_day_after_a_rotation(either: Scene) -> None:
+    path, headers = "/v1/webhooks/default/secret", either.ann.headers
+    old = (await either.api.http.get(path, headers=headers)).json()["key"]
+    told = (await either.api.http.post(path + "/rotate", headers=headers)).json()
     assert told["previous"] == old != told["key"]
-    await scene.ended("/200")
-    await scene.send()
-    sent = scene.receiver.asked[0][0]["webhook-signature"]
-    assert sent == f"{scene.receiver.signature(told['key'])} {scene.receiver.signature(old)}"
-    scene.api.clock.advance(86_401)
-    assert (await scene.api.http.get(path, headers=headers)).json() == {"key": told["key"], "previous": None}
+    await either.ended("/200")
+    await either.send()
+    sent = either.receiver.asked[0][0]["webhook-signature"]
+    assert sent == f"{either.receiver.signature(told['key'])} {either.receiver.signature(old)}"
+    either.api.clock.advance(86_401)
+    assert (await either.api.http.get(path, headers=headers)).json() == {"key": told["key"], "previous": None}
 
 
-async def test_an_account_with_many_webhooks_keeps_nobody_waiting(scene: Scene) -> None:
-    url = f"http://127.0.0.1:{scene.receiver.port}/200"
-    bob = await scene.api.account("bob")
-    for owner in (scene.ann, scene.ann, scene.ann, bob):
+async def test_an_account_with_many_webhooks_keeps_nobody_waiting(either: Scene) -> None:
+    url = f"http://127.0.0.1:{either.receiver.port}/200"
+    bob = await either.api.account("bob")
+    for owner in (either.ann, either.ann, either.ann, bob):
         await owner.submit(webhook_url=url)
-        await scene.api.finish(await scene.api.claim())
-        scene.api.clock.advance(1)
-    now = scene.api.clock.utc_now()
-    async with scene.api.parts.database.read() as session:
+        await either.api.finish(await either.api.claim())
+        either.api.clock.advance(1)
+    now = either.api.clock.utc_now()
+    async with either.api.parts.database.read() as session:
         in_turn = await outbox.ripe(session, now, (), (), 2)
-        without_ann = await outbox.ripe(session, now, (), (scene.ann.account_id,), 9)
+        without_ann = await outbox.ripe(session, now, (), (either.ann.account_id,), 9)
         without_first = await outbox.ripe(session, now, (in_turn[0].id,), (), 9)
-    assert [one.account_id for one in in_turn] == [scene.ann.account_id, bob.account_id]
+    assert [one.account_id for one in in_turn] == [either.ann.account_id, bob.account_id]
     assert [one.id for one in without_ann] == [in_turn[1].id]
     assert len(without_first) == 3
 
