@@ -7,6 +7,7 @@ from app.core.db.tables.account import Account
 from app.core.db.tables.api_key import ApiKey
 from app.core.db.tables.audit_event import AuditEvent
 from app.core.db.tables.credit_grant import CreditGrant
+from app.core.db.tables.file import File
 from app.core.db.tables.generation import Generation
 from app.core.db.tables.idempotency_key import IdempotencyKey
 from app.core.db.tables.leader_lock import LeaderLock
@@ -31,6 +32,7 @@ TABLES: tuple[type[Base], ...] = (
     Webhook,
     WebhookAttempt,
     WebhookSecret,
+    File,
 )
 
 
