@@ -12,7 +12,7 @@ from models.checkpoints.layouts import LAYOUTS, REDUX_COMPONENTS, SCHEDULER, Lay
 from models.checkpoints.provenance import PROVENANCE
 from models.errors import MissingComponent, UnsupportedSampler
 from models.samplers.grids import Grid
-from models.samplers.methods import SD_METHODS, SDXL_METHODS, Methods
+from models.samplers.methods import SD_METHODS, SDXL_METHODS, Methods, from_pure_noise
 from models.samplers.schedules import FlowSchedule, LinearMu, empirical_mu
 from models.samplers.trajectories import DiffusionTrajectory, FlowTrajectory, Trajectory
 from models.specs import GenerationDefaults, ModelSpec, spec_named
@@ -169,7 +169,8 @@ def read_schedule(folder: Path, *, is_flux1: bool = False) -> FlowSchedule:
 
 def _diffusion(methods: Methods[Grid], folder: Path) -> DiffusionTrajectory:
     training, prediction = read_training(folder)
-    return DiffusionTrajectory(training, read_layout(folder), prediction, methods, read_sampler(folder))
+    fitting = from_pure_noise(methods) if training.zero_terminal_snr else methods
+    return DiffusionTrajectory(training, read_layout(folder), prediction, fitting, read_sampler(folder))
 
 
 _TRAJECTORIES: Mapping[str, Callable[[Path], Trajectory]] = {

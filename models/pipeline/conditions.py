@@ -138,7 +138,7 @@ def start(
 def _picked(components: Components, request: DrawRequest) -> Picked | None:
     """The sampler that a request asks for, and its schedule from where the row begins."""
     num_tokens = request.width * request.height // components.pixels_per_position**2
-    picked = components.trajectory.picked(request.sampler, request.schedule, num_tokens, request.num_steps)
+    picked = components.trajectory.picked(request.asked, num_tokens, request.num_steps)
     if picked is None:
         return None
     return picked[0], picked[1].later(_first_step(components, request))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from PIL import Image
 
 from models.errors import UnsupportedInput
+from models.samplers.asked import Asked
 from models.specs import Channels, GenerationDefaults, Guidance, ModelSpec
 
 
@@ -112,6 +113,9 @@ class DrawRequest:
         image_prompt_strength: weight of the tokens of picture prompts, 0 to 1.
         sampler: name of the sampler; None for the network's own.
         schedule: name of the schedule; None for the one that goes with the sampler.
+        eta: share of the noise that each step draws anew, in [0, 1]; None for the sampler's own.
+        sigmas: levels of noise in the place of a schedule, num_steps of them; models.samplers.asked says more.
+        timesteps: training steps in the place of a schedule, num_steps of them.
         inputs: pictures.
         size: what SDXL is told of the picture's size.
     """
@@ -129,8 +133,16 @@ class DrawRequest:
     image_prompt_strength: float = 1.0
     sampler: str | None = None
     schedule: str | None = None
+    eta: float | None = None
+    sigmas: tuple[float, ...] | None = None
+    timesteps: tuple[int, ...] | None = None
     inputs: PictureInputs = NO_PICTURES
     size: SizeConditioning = NATURAL_SIZE
+
+    @property
+    def asked(self) -> Asked:
+        """What it says of the way from noise to picture."""
+        return Asked(self.sampler, self.schedule, self.eta, self.sigmas, self.timesteps)
 
 
 def request_for(
@@ -148,6 +160,9 @@ def request_for(
     max_sequence_length: int | None = None,
     sampler: str | None = None,
     schedule: str | None = None,
+    eta: float | None = None,
+    sigmas: tuple[float, ...] | None = None,
+    timesteps: tuple[int, ...] | None = None,
     inputs: PictureInputs = NO_PICTURES,
     size: SizeConditioning = NATURAL_SIZE,
 ) -> DrawRequest:
@@ -165,6 +180,9 @@ def request_for(
         max_sequence_length=max_sequence_length,
         sampler=sampler,
         schedule=schedule,
+        eta=eta,
+        sigmas=sigmas,
+        timesteps=timesteps,
         inputs=inputs,
         size=size,
     )

@@ -5,7 +5,7 @@ sigma / alpha between them.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from models.samplers.curves import Curve, Levels
 from models.samplers.noise_schedule import NoiseSchedule, point_of
 from models.samplers.points import CLEAN, Point
 from models.samplers.schedule import Schedule, through
-from models.samplers.spacing import Spacing, Times
+from models.samplers.spacing import Spacing, Steps, Times
 
 
 class Grid(Protocol):
@@ -101,16 +101,19 @@ class Listed:
 
     Attributes:
         ratios: falling, without the 0 at the end.
+        has_unit_noise: whether a run begins with noise of deviation 1, else with what belongs to its first point.
     """
 
     ratios: tuple[float, ...]
+    has_unit_noise: bool = False
 
     def __call__(self, training: NoiseSchedule, num_steps: int) -> Schedule:
         if num_steps != len(self.ratios):
             raise UnsupportedSampler(f"{len(self.ratios)} noise levels are listed, for {num_steps} steps")
         if not _falls(np.array(self.ratios)) or self.ratios[-1] <= 0 or not np.isfinite(self.ratios[0]):
             raise UnsupportedSampler("listed noise levels do not fall, or are not above 0")
-        return through_ratios(self.ratios, training)
+        schedule = through_ratios(self.ratios, training)
+        return replace(schedule, initial_scale=1.0) if self.has_unit_noise else schedule
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,23 @@ class Stretched:
         places = np.linspace(0, len(self.ratios) - 1, num_steps + 1)[:-1]
         logs = np.interp(places, np.arange(len(self.ratios)), np.log(np.array(self.ratios)))
         return through_ratios([float(ratio) for ratio in np.exp(logs)], training)
+
+
+def with_sigmas(grid: Grid, sigmas: tuple[float, ...]) -> Grid:
+    """These levels of noise, begun as `grid` begins."""
+    return Listed(sigmas, has_unit_noise=not isinstance(grid, Ratios) or grid.has_unit_noise)
+
+
+def with_timesteps(grid: Grid, timesteps: tuple[int, ...]) -> Grid:
+    """These training steps, read as `grid` reads its own."""
+    listed = Steps(timesteps)
+    match grid:
+        case Ratios():
+            return replace(grid, spacing=listed, curve=None)
+        case TrainingSteps():
+            return replace(grid, spacing=listed, has_fixed_stride=False)
+        case _:
+            return Ratios(listed)
 
 
 def through_ratios(ratios: Sequence[float], training: NoiseSchedule) -> Schedule:

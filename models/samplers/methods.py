@@ -27,11 +27,18 @@ class Method(Generic[GridT]):
         sampler: the sampler.
         default: name of the schedule when nobody names one.
         schedules: by name.
+        takes_timesteps: whether training steps can be listed for it.
     """
 
     sampler: Sampler
     default: str
     schedules: Mapping[str, GridT]
+    takes_timesteps: bool = True
+
+    @property
+    def takes_sigmas(self) -> bool:
+        """Whether it walks any levels of noise."""
+        return "karras" in self.schedules
 
 
 Methods = Mapping[str, Method[GridT]]
@@ -126,16 +133,24 @@ def diffusion_methods(align: Grid) -> Methods[Grid]:
             *(Method(sampler, "exponential", levels) for sampler in EXPONENTIAL),
             Method(registry.DDIM, "ddim_uniform", {**levels, **STRIDES}),
             Method(registry.DDPM, "ddim_uniform", {**levels, **POSTERIOR}),
-            Method(registry.PLMS, "ddim_uniform", STRIDES),
+            Method(registry.PLMS, "ddim_uniform", STRIDES, takes_timesteps=False),
             Method(registry.LCM, "lcm", {**levels, **DISTILLED}),
             Method(registry.TCD, "lcm", JUMPS),
         ]
     )
 
 
+def from_pure_noise(methods: Methods[Grid]) -> Methods[Grid]:
+    """Those of a network that was trained down to pure noise (zero terminal SNR): PLMS walks by the noise that is predicted alone,
+    which says nothing of the picture there."""
+    return {name: method for name, method in methods.items() if method.sampler is not registry.PLMS}
+
+
 SD_METHODS: Methods[Grid] = diffusion_methods(align_your_steps.SD)
 """For Stable Diffusion 1.5."""
 SDXL_METHODS: Methods[Grid] = diffusion_methods(align_your_steps.SDXL)
 """For SDXL."""
-FLOW_METHODS: Methods[FlowGrid] = _by_name(Method(sampler, "normal", FLOW_TIMES) for sampler in FLOW)
+FLOW_METHODS: Methods[FlowGrid] = _by_name(
+    Method(sampler, "normal", FLOW_TIMES, takes_timesteps=False) for sampler in FLOW
+)
 """For FLUX."""

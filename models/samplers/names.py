@@ -77,14 +77,33 @@ def choose(methods: Methods[GridT], sampler: str, schedule: str | None = None) -
     Raises:
         UnsupportedSampler: a name that is not known, or two that do not fit; says which do.
     """
-    name, fused = _parted(sampler)
-    method = methods.get(name or "")
+    method, fused = method_named(methods, sampler)
     if method is None:
         raise UnsupportedSampler(f"sampler {sampler[:80]!r} is not one of this network's: {_listed(methods)}")
-    asked = _schedule_name(schedule)
+    asked = schedule_named(schedule)
     if fused and asked and fused != asked:
         raise UnsupportedSampler(f"sampler {sampler[:80]!r} names another schedule than {schedule!r}")
     return _chosen(method, asked or fused or method.default)
+
+
+def method_named(methods: Methods[GridT], sampler: str) -> tuple[Method[GridT] | None, str | None]:
+    """The method of a sampler by any of its names, and the schedule that stands behind the name; None where there is none."""
+    name, fused = _parted(sampler)
+    return methods.get(name or ""), fused
+
+
+def schedule_named(name: str | None) -> str | None:
+    """Our name of a schedule by any of its names; None for the sampler's own.
+
+    Raises:
+        UnsupportedSampler: it is not known.
+    """
+    if name is None or _plain(name) == AUTOMATIC:
+        return None
+    found = _SCHEDULES.get(_plain(name))
+    if found is None:
+        raise UnsupportedSampler(f"schedule {name[:80]!r} is not known; known are {_listed(SCHEDULE_NAMES)}")
+    return found
 
 
 def names_schedule(sampler: str) -> bool:
@@ -111,15 +130,6 @@ def _parted(name: str) -> tuple[str | None, str | None]:
         if plain.endswith(ending) and plain.removesuffix(ending) in _SAMPLERS
     ]
     return parts[0] if parts else (None, None)
-
-
-def _schedule_name(name: str | None) -> str | None:
-    if name is None or _plain(name) == AUTOMATIC:
-        return None
-    found = _SCHEDULES.get(_plain(name))
-    if found is None:
-        raise UnsupportedSampler(f"schedule {name[:80]!r} is not known; known are {_listed(SCHEDULE_NAMES)}")
-    return found
 
 
 def _plain(name: str) -> str:

@@ -13,7 +13,7 @@ Everything but the state is shared and never changes; a row that is run again fr
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models.errors import UnsupportedSampler
 from models.samplers.plan import Evaluation, Plan
@@ -50,11 +50,19 @@ class Sampler:
         Raises:
             UnsupportedSampler: an eta outside [0, 1], or for a method that has none.
         """
-        if self.eta is None:
-            if eta is not None:
-                raise UnsupportedSampler(f"eta: {self.name} has no share of fresh noise to choose")
+        chosen = self if eta is None else self.with_eta(eta)
+        if chosen.eta is None:
             return tuple(self.evaluations(schedule))
-        chosen = self.eta if eta is None else eta
-        if not 0 <= chosen <= 1:
-            raise UnsupportedSampler(f"eta {chosen:g} is not in [0, 1]")
-        return tuple(self.evaluations(schedule, eta=chosen))
+        return tuple(self.evaluations(schedule, eta=chosen.eta))
+
+    def with_eta(self, eta: float) -> "Sampler":
+        """The same with another share of fresh noise.
+
+        Raises:
+            UnsupportedSampler: an eta outside [0, 1], or for a method that has none.
+        """
+        if self.eta is None:
+            raise UnsupportedSampler(f"eta: {self.name} has no share of fresh noise to choose")
+        if not 0 <= eta <= 1:
+            raise UnsupportedSampler(f"eta {eta:g} is not in [0, 1]")
+        return replace(self, eta=eta)

@@ -5,7 +5,7 @@ time is also the noise level sigma. Everything is float32, in the order of opera
 FlowMatchEulerDiscreteScheduler, so that both agree to the last bit.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -78,20 +78,24 @@ class FlowSchedule:
     shift_terminal: float | None = None
 
 
-def flow_times(schedule: FlowSchedule, num_tokens: int, num_steps: int) -> Tensor:
+def flow_times(
+    schedule: FlowSchedule, num_tokens: int, num_steps: int, listed: Sequence[float] | None = None
+) -> Tensor:
     """Return the times of a schedule.
 
     Args:
         schedule: the folder's scheduler.
         num_tokens: tokens of the picture; matters when the shift is dynamic.
         num_steps: at least 1.
+        listed: num_steps times before the shift, falling; None takes even ones.
 
     Returns:
-        num_steps + 1 times, float32 on the CPU, falling from 1 to 0.
+        num_steps + 1 times, float32 on the CPU, falling from 1 (or from the first that is listed, shifted) to 0.
     """
     if num_steps < 1:
         raise ValueError(f"num_steps is {num_steps}; a schedule has at least one step")
-    times = np.linspace(1.0, 1 / num_steps, num_steps).astype(np.float32)
+    even = np.linspace(1.0, 1 / num_steps, num_steps) if listed is None else np.array(listed)
+    times = even.astype(np.float32)
     if schedule.use_dynamic_shifting:
         times = _dynamically_shifted(times, schedule.mu(num_tokens, num_steps), schedule.time_shift_type)
     else:

@@ -4,6 +4,7 @@ Each is a function (num_steps, num_train_steps) -> num_steps times, float64.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -65,6 +66,20 @@ def distilled(num_steps: int, num_train_steps: int, num_original: int = 50) -> T
     stride = num_train_steps // num_original
     origins = np.arange(num_original, 0, -1) * float(stride) - 1
     return origins[np.floor(np.linspace(0, num_original, num_steps, endpoint=False)).astype(np.int64)]
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Training steps that somebody chose.
+
+    Attributes:
+        times: falling.
+    """
+
+    times: tuple[int, ...]
+
+    def __call__(self, num_steps: int, num_train_steps: int) -> Times:
+        return np.array(self.times, dtype=np.float64)
 
 
 SD_LEADING = partial(leading, offset=1)

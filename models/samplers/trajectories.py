@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from models.samplers import euler
-from models.samplers.grids import Grid
+from models.samplers.asked import NOTHING_ASKED, Asked
+from models.samplers.grids import Grid, with_sigmas, with_timesteps
 from models.samplers.layout import Layout
 from models.samplers.methods import FLOW_METHODS, Methods
-from models.samplers.names import choose, names_schedule
+from models.samplers.names import Choice, names_schedule
 from models.samplers.noise_schedule import NoiseSchedule
 from models.samplers.prediction import Prediction
 from models.samplers.registry import EULER
@@ -43,12 +44,11 @@ class Trajectory(Protocol):
         """
         ...
 
-    def picked(self, sampler: str | None, schedule: str | None, num_tokens: int, num_steps: int) -> Picked | None:
-        """The sampler and the schedule of a run by their names; None for Euler's method along `times`.
+    def picked(self, asked: Asked, num_tokens: int, num_steps: int) -> Picked | None:
+        """The sampler and the schedule of a run; None for Euler's method along `times`.
 
         Args:
-            sampler: None for the network's own.
-            schedule: None for the one that goes with the sampler.
+            asked: what the request says.
             num_tokens: tokens of the picture.
             num_steps: at least 1.
 
@@ -89,11 +89,12 @@ class FlowTrajectory:
     def times(self, num_tokens: int, num_steps: int) -> Tensor:
         return flow_times(self.schedule, num_tokens, num_steps)
 
-    def picked(self, sampler: str | None, schedule: str | None, num_tokens: int, num_steps: int) -> Picked | None:
-        if sampler is None and schedule is None:
+    def picked(self, asked: Asked, num_tokens: int, num_steps: int) -> Picked | None:
+        if asked == NOTHING_ASKED:
             return None
-        choice = choose(FLOW_METHODS, sampler or EULER.name, schedule)
-        return choice.sampler, choice.grid(self.times(num_tokens, num_steps))
+        choice = asked.choice(FLOW_METHODS)
+        listed = None if asked.sigmas is None else asked.check_sigmas(num_steps, most=1.0)
+        return choice.sampler, choice.grid(flow_times(self.schedule, num_tokens, num_steps, listed))
 
     def told(self, times: Tensor) -> Tensor:
         return times
@@ -136,14 +137,21 @@ class DiffusionTrajectory:
         ratios = [*(point.ratio for point in schedule.points), schedule.ends[-1].ratio]
         return torch.tensor(ratios, dtype=torch.float32)
 
-    def picked(self, sampler: str | None, schedule: str | None, num_tokens: int, num_steps: int) -> Picked | None:
-        if sampler is None and schedule is None and self.sampler is EULER:
+    def picked(self, asked: Asked, num_tokens: int, num_steps: int) -> Picked | None:
+        if asked == NOTHING_ASKED and self.sampler is EULER:
             return None
-        name = sampler or self.sampler.name
-        choice = choose(self.methods, name, schedule)
-        is_named = schedule is not None or names_schedule(name)
-        grid = choice.grid if is_named else self.layout.grid(choice.sampler)
-        return choice.sampler, grid(self.training, num_steps)
+        choice = asked.choice(self.methods, self.sampler)
+        return choice.sampler, self._grid(asked, choice, num_steps)(self.training, num_steps)
+
+    def _grid(self, asked: Asked, choice: Choice[Grid], num_steps: int) -> Grid:
+        """What is listed, else the schedule that is named, else what Diffusers' scheduler of this sampler makes of the folder."""
+        layout = self.layout.grid(choice.sampler)
+        if asked.sigmas is not None:
+            return with_sigmas(layout, asked.check_sigmas(num_steps))
+        if asked.timesteps is not None:
+            return with_timesteps(layout, asked.check_timesteps(num_steps, self.training.num_train_steps))
+        is_named = asked.schedule is not None or (asked.sampler is not None and names_schedule(asked.sampler))
+        return choice.grid if is_named else layout
 
     def told(self, times: Tensor) -> Tensor:
         return torch.tensor([self.training.time_of(float(time)) for time in times], dtype=torch.float32)
