@@ -1,9 +1,9 @@
 """What an object store does, and which keys it takes."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
 MAX_KEY_CHARS = 512
@@ -28,16 +28,29 @@ class InvalidKey(ValueError):
 
 @dataclass(frozen=True)
 class OpenObject:
-    """An object being read: its size, and its bytes piece by piece."""
+    """An object to read: its size, and `read(start, stop)`, its bytes from the one to before the other, piece by piece."""
 
     num_bytes: int
-    chunks: AsyncIterator[bytes]
+    read: Callable[[int, int], AsyncIterator[bytes]]
+
+    @property
+    def chunks(self) -> AsyncIterator[bytes]:
+        """All of it."""
+        return self.read(0, self.num_bytes)
 
 
 class ObjectStore(Protocol):
     """Bytes under keys. A put is atomic and durable: a reader sees all of it or none, also after a power cut."""
 
     async def put(self, key: str, data: bytes, content_type: str) -> None: ...
+
+    async def put_file(self, key: str, file: BinaryIO, content_type: str) -> None:
+        """A put of what an open file holds, from its start, without all of it in memory."""
+        ...
+
+    async def copy(self, source: str, target: str) -> None:
+        """The same bytes under another key, which outlive the first; they do not pass through here. Raises ObjectMissing."""
+        ...
 
     async def get(self, key: str) -> bytes:
         """Raises ObjectMissing."""

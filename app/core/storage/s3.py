@@ -11,9 +11,10 @@ never an access key.
 import asyncio
 import base64
 import hashlib
+import io
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
 from boto3.session import Session
@@ -41,12 +42,19 @@ class S3ObjectStore:
         self._deadline_s = settings.deadline_s
 
     async def put(self, key: str, data: bytes, content_type: str) -> None:
+        await self.put_file(key, io.BytesIO(data), content_type)
+
+    async def put_file(self, key: str, file: BinaryIO, content_type: str) -> None:
         """The store checks what it got against a digest: a body that was damaged under way is refused."""
-        digest = base64.b64encode(hashlib.sha256(data).digest()).decode()
+        await self._call(key, lambda name: self._put(name, file, content_type))
+
+    async def copy(self, source: str, target: str) -> None:
+        """Within the bucket."""
+        there = self._name(source)
         await self._call(
-            key,
-            lambda name: self._client.put_object(
-                Bucket=self._bucket, Key=name, Body=data, ContentType=content_type, ChecksumSHA256=digest
+            target,
+            lambda name: self._client.copy_object(
+                Bucket=self._bucket, Key=name, CopySource={"Bucket": self._bucket, "Key": there}
             ),
         )
 
@@ -55,14 +63,18 @@ class S3ObjectStore:
 
     async def open(self, key: str) -> OpenObject:
         found = await self._call(key, lambda name: self._client.head_object(Bucket=self._bucket, Key=name))
-        return OpenObject(found["ContentLength"], self._chunks(key))
+        num_bytes: int = found["ContentLength"]
+        return OpenObject(num_bytes, lambda start, stop: self._chunks(key, start, stop, num_bytes))
 
     async def delete(self, key: str) -> None:
         await self._call(key, lambda name: self._client.delete_object(Bucket=self._bucket, Key=name))
 
-    async def _chunks(self, key: str) -> AsyncIterator[bytes]:
+    async def _chunks(self, key: str, start: int, stop: int, num_bytes: int) -> AsyncIterator[bytes]:
         """Asks for the object when the first piece is wanted: an answer without a body (HEAD) leaves nothing open."""
-        body = await self._call(key, lambda name: self._found(name)["Body"])
+        if start >= stop:
+            return
+        part = {} if (start, stop) == (0, num_bytes) else {"Range": f"bytes={start}-{stop - 1}"}
+        body = await self._call(key, lambda name: self._found(name, **part)["Body"])
         try:
             while chunk := await self._call(key, lambda _: body.read(CHUNK_BYTES)):
                 yield chunk
@@ -70,13 +82,25 @@ class S3ObjectStore:
             with suppress(BotoCoreError, OSError):
                 body.close()
 
-    def _found(self, name: str) -> Any:
-        return self._client.get_object(Bucket=self._bucket, Key=name)
+    def _put(self, name: str, file: BinaryIO, content_type: str) -> None:
+        file.seek(0)
+        digest = base64.b64encode(hashlib.file_digest(file, "sha256").digest()).decode()
+        file.seek(0)
+        self._client.put_object(
+            Bucket=self._bucket, Key=name, Body=file, ContentType=content_type, ChecksumSHA256=digest
+        )
+
+    def _found(self, name: str, **part: str) -> Any:
+        return self._client.get_object(Bucket=self._bucket, Key=name, **part)
+
+    def _name(self, key: str) -> str:
+        """The key as the bucket knows it."""
+        checked_key(key)
+        return f"{self._prefix}/{key}" if self._prefix else key
 
     async def _call(self, key: str, request: Callable[[str], T]) -> T:
         """One request in a thread, within the deadline. Raises ObjectMissing or StoreDown."""
-        checked_key(key)
-        name = f"{self._prefix}/{key}" if self._prefix else key
+        name = self._name(key)
         try:
             async with asyncio.timeout(self._deadline_s):
                 return await asyncio.to_thread(request, name)

@@ -3,8 +3,8 @@
 import socket
 import time
 from pathlib import Path
+from typing import Any
 
-import boto3
 import pytest
 
 from app.core.config import Settings, StorageSettings
@@ -16,16 +16,11 @@ from app.core.storage.s3 import S3ObjectStore
 pytestmark = pytest.mark.anyio
 
 
-async def test_objects_lie_under_the_prefix_with_their_type(bucket: StorageSettings) -> None:
-    await S3ObjectStore(bucket).put("results/a/1.png", b"picture", "image/png")
-    client = boto3.client(
-        "s3",
-        endpoint_url=bucket.endpoint_url,
-        region_name="us-east-1",
-        aws_access_key_id="a",
-        aws_secret_access_key="b",
-    )
-    found = client.get_object(Bucket=bucket.url.split("/")[2], Key="some/prefix/results/a/1.png")
+async def test_objects_lie_under_the_prefix_with_their_type(bucket: StorageSettings, s3_owner: Any) -> None:
+    store = S3ObjectStore(bucket)
+    await store.put("files/1", b"picture", "image/png")
+    await store.copy("files/1", "results/a/1.png")
+    found = s3_owner.get_object(Bucket=bucket.url.split("/")[2], Key="some/prefix/results/a/1.png")
     assert (found["Body"].read(), found["ContentType"]) == (b"picture", "image/png")
 
 

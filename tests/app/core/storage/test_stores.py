@@ -1,5 +1,8 @@
 """Object stores: one contract, every implementation."""
 
+import errno
+import io
+import os
 from pathlib import Path
 
 import anyio
@@ -79,3 +82,56 @@ async def test_a_failed_write_keeps_the_old_object(tmp_path: Path) -> None:
         await store.put("a/c", b"new", "image/png")
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["b", "c"]
     assert await store.get("a/b") == b"old"
+
+
+async def test_a_part_is_that_part(store: ObjectStore) -> None:
+    data = bytes(range(256)) * 1000
+    await store.put("a/b", data, "image/png")
+    opened = await store.open("a/b")
+    for start, stop in ((0, 100), (0, 1), (99, 100), (70_000, 140_001), (len(data) - 1, len(data)), (5, 5)):
+        assert b"".join([chunk async for chunk in opened.read(start, stop)]) == data[start:stop]
+
+
+async def test_what_a_file_holds_is_put_from_its_start(store: ObjectStore) -> None:
+    file = io.BytesIO(bytes(range(256)) * 1000)
+    file.seek(77)
+    await store.put_file("a/b", file, "image/png")
+    assert await store.get("a/b") == file.getvalue()
+
+
+async def test_a_copy_outlives_what_it_was_made_of_and_does_not_change_with_it(store: ObjectStore) -> None:
+    await store.put("files/ab/one", b"one", "image/png")
+    for target in ("inputs/cd/two", "inputs/cd/three"):
+        await store.copy("files/ab/one", target)
+    await store.put("files/ab/one", b"changed", "image/png")
+    assert await store.get("inputs/cd/two") == b"one"
+    await store.delete("files/ab/one")
+    await store.delete("inputs/cd/two")
+    assert await store.get("inputs/cd/three") == b"one"
+    with pytest.raises(ObjectMissing):
+        await store.copy("files/ab/one", "inputs/cd/four")
+    with pytest.raises(ObjectMissing):
+        await store.open("inputs/cd/four")
+
+
+async def test_a_disk_without_links_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*names: object) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    store = LocalObjectStore(tmp_path)
+    await store.put("a", b"one", "image/png")
+    await store.copy("a", "b/c")
+    assert await store.get("b/c") == b"one"
+
+
+async def test_a_folder_that_goes_as_empty_is_made_again(tmp_path: Path) -> None:
+    """Tasks that begin and end at the same moment share folders by the beginning of a digest."""
+    store = LocalObjectStore(tmp_path)
+    for _ in range(40):
+        await store.put("inputs/ab/one", b"x", "image/png")
+        async with anyio.create_task_group() as group:
+            group.start_soon(store.delete, "inputs/ab/one")
+            group.start_soon(store.put, "inputs/ab/two", b"y", "image/png")
+        assert await store.get("inputs/ab/two") == b"y"
+        await store.delete("inputs/ab/two")
