@@ -103,6 +103,10 @@ class StorageSettings(Group):
     """Whether the bucket stands in the path and not in the host name, as most services beside Amazon's want it."""
     deadline_s: float = Field(default=20.0, gt=0, le=600)
     """Seconds that a request may take with all its retries, above 0 to 600."""
+    presigned: bool = False
+    """Whether clients speak to the bucket themselves, by presigned addresses, for results and uploads: they must be able to reach it."""
+    public_endpoint_url: str | None = Field(default=None, pattern=r"^https?://")
+    """Address at which clients reach the service of a presigned bucket; empty: the one that this server uses."""
 
 
 class GatewaySettings(Group):
@@ -191,6 +195,7 @@ class PlanSettings(Group):
     priority: int | None = Field(default=None, ge=0, le=2)
     weight: float | None = Field(default=None, gt=0, le=1000)
     max_active: int | None = Field(default=None, ge=1)
+    retention_s: float | None = Field(default=None, gt=0)
 
 
 class WeightsSettings(Group):
@@ -259,9 +264,31 @@ class ResultSettings(Group):
     url_ttl_s: float = Field(default=600.0, gt=0)
     """Seconds that a signed result address works, above 0."""
     retention_s: float = Field(default=86400.0, gt=0)
-    """Seconds from submit until a task and its pictures are deleted, above 0."""
+    """Seconds from submit until a task and its pictures are deleted, above 0, where the account's plan says nothing else."""
     idempotency_s: float = Field(default=86400.0, gt=0)
     """Seconds from submit for which its Idempotency-Key is remembered, above 0."""
+
+
+class FileSettings(Group):
+    """Pictures that accounts upload, to be named in their requests."""
+
+    retention_s: float = Field(default=86400.0, gt=0)
+    """Seconds from the upload until a file is deleted, above 0. Tasks keep copies of their own."""
+    max_files: int = Field(default=1000, ge=0)
+    """Files that an account may have at a time, at least 0; 0: no uploads."""
+    max_bytes: int = Field(default=1 << 30, ge=0)
+    """Bytes that an account's files may have together, at least 0."""
+    upload_s: float = Field(default=600.0, gt=0, le=86400)
+    """Seconds that an upload may take, above 0 to 86400: what is unfinished then is given up."""
+
+
+class CorsSettings(Group):
+    """Pages of other sites that may call this API from a browser. Cookies play no part; keys do not belong into pages."""
+
+    origins: list[Annotated[str, Field(pattern=r"^(\*|https?://[^/*]+)$")]] = []
+    """Origins as browsers write them (JSON list: `["https://studio.example"]`), or `["*"]` for all; empty: none."""
+    max_age_s: int = Field(default=600, ge=0)
+    """Seconds for which a browser may remember that it was let, at least 0."""
 
 
 class SecretSettings(Group):
@@ -334,7 +361,8 @@ class Settings(BaseSettings):
     """Networks that workers fetch into that folder, as a JSON object: `{"flux-dev": {"url": "s3://bucket/flux-dev", "sha256": "..."}}`;
     the sum is that of the folder's darkroom.json. docs/storage.md says more."""
     plans: dict[str, PlanSettings] = {}
-    """Plans to change or add, as a JSON object: `{"studio": {"weight": 8, "max_active": 50}}`; `priority` is 0 to 2."""
+    """Plans to change or add, as a JSON object: `{"studio": {"weight": 8, "max_active": 50}}`; `priority` is 0 to 2,
+    `retention_s` is how long its results live."""
     database: DatabaseSettings = DatabaseSettings()
     redis: RedisSettings = RedisSettings()
     storage: StorageSettings = StorageSettings()
@@ -348,6 +376,8 @@ class Settings(BaseSettings):
     webhooks: WebhookSettings = WebhookSettings()
     moderation: ModerationSettings = ModerationSettings()
     results: ResultSettings = ResultSettings()
+    files: FileSettings = FileSettings()
+    cors: CorsSettings = CorsSettings()
     secrets: SecretSettings = SecretSettings()
     worker: WorkerSettings = WorkerSettings()
     log: LogSettings = LogSettings()
