@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from models.checkpoints.controlnet_sizes import NATIVE as CONTROLNET_NATIVE
+from models.checkpoints.controlnet_sizes import PUBLISHED as CONTROLNET_DIFFUSERS
+from models.checkpoints.controlnet_sizes import ControlTelltales, controlnet_sizes
 from models.checkpoints.files import TensorFiles
 from models.checkpoints.keymaps.native import PREFIXES
 from models.checkpoints.shapes import Shape, Shapes
@@ -27,6 +30,7 @@ from models.checkpoints.unet_sizes import DIFFUSERS as UNET_DIFFUSERS
 from models.checkpoints.unet_sizes import Telltales as UnetTelltales
 from models.checkpoints.unet_sizes import unet_sizes
 from models.checkpoints.unserved import refuse_unserved
+from models.control.controlnet import ControlNetParams
 from models.errors import MalformedFile, UnknownCheckpoint
 from models.flow.flux1 import Flux1Params
 from models.flow.flux2 import Flux2Params
@@ -40,6 +44,7 @@ class Kind(StrEnum):
     FLUX1 = "FLUX.1 transformer"
     FLUX2 = "FLUX.2 transformer"
     UNET = "Stable Diffusion UNet"
+    CONTROLNET = "ControlNet of Stable Diffusion"
     REDUX = "FLUX.1 Redux adapter"
     FLUX1_AUTOENCODER = "FLUX.1 autoencoder"
     FLUX2_AUTOENCODER = "FLUX.2 autoencoder"
@@ -73,6 +78,7 @@ class Detected:
         prefix: what stands before each of them.
         params: sizes of a transformer; None for other kinds.
         unet: sizes of a UNet; None for other kinds.
+        control: sizes of a ControlNet; None for other kinds.
         sizes: what was read off the shapes of other kinds.
         candidates: published networks with exactly these shapes; the file does not say which of them it is.
         assumed: what the shapes do not tell and was taken from a rule, in words.
@@ -84,6 +90,7 @@ class Detected:
     prefix: str = ""
     params: Flux1Params | Flux2Params | None = None
     unet: UnetParams | None = None
+    control: ControlNetParams | None = None
     sizes: Mapping[str, int] = field(default_factory=dict[str, int])
     candidates: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
@@ -99,6 +106,7 @@ SIZES: Mapping[Kind, Callable[[Shapes, Telltales], Flux1Params | Flux2Params]] =
 ADAPTER = re.compile(r"lora|lokr|hada_|\.alpha$", re.IGNORECASE)
 AUTOENCODER_PREFIXES = ("", "first_stage_model.", "vae.")
 TEXT_PREFIXES = ("", "text_model.")
+CONTROLNET_PREFIXES = ("", "control_model.")
 VISION_PREFIXES = ("", "vision_model.")
 CAUSAL_PREFIXES = ("language_model.model.", "model.language_model.", "model.")
 
@@ -182,6 +190,17 @@ def _unet(naming: Naming, names: UnetTelltales, prefix: str = "") -> Recognise:
             assumed=UNET_ASSUMED,
             beside=part.beside(),
         )
+
+    return recognise
+
+
+def _controlnet(naming: Naming, names: ControlTelltales, prefix: str = "") -> Recognise:
+    def recognise(held: Shapes) -> Detected | None:
+        part = held.under(prefix)
+        if not names.fit(part):
+            return None
+        params = controlnet_sizes(part, names)
+        return Detected(Kind.CONTROLNET, naming, prefix, control=params, assumed=UNET_ASSUMED, beside=part.beside())
 
     return recognise
 
@@ -273,6 +292,8 @@ RECOGNISERS: tuple[Recognise, ...] = (
     *(_transformer(Kind.FLUX2, Naming.NATIVE, FLUX2_NATIVE, prefix) for prefix in PREFIXES),
     _transformer(Kind.FLUX1, Naming.DIFFUSERS, FLUX1_DIFFUSERS),
     _transformer(Kind.FLUX2, Naming.DIFFUSERS, FLUX2_DIFFUSERS),
+    *(_controlnet(Naming.NATIVE, CONTROLNET_NATIVE, prefix) for prefix in CONTROLNET_PREFIXES),
+    _controlnet(Naming.DIFFUSERS, CONTROLNET_DIFFUSERS),
     *(_unet(Naming.NATIVE, UNET_COMPVIS, prefix) for prefix in PREFIXES),
     _unet(Naming.DIFFUSERS, UNET_DIFFUSERS),
     _redux,
@@ -282,4 +303,5 @@ RECOGNISERS: tuple[Recognise, ...] = (
     _t5,
     _causal,
 )
-"""In this order: an adapter may hold tensors that bear a network's own names, a network those of its autoencoder beside it."""
+"""In this order: an adapter may hold tensors that bear a network's own names, a network those of its autoencoder beside it, a
+ControlNet those of a UNet."""

@@ -15,7 +15,6 @@ DIFFUSERS_DEFAULT = UnetParams(context_channels=1280)
 """What a field that the file leaves out stands for."""
 
 SERVED: Mapping[str, tuple[object, ...]] = {
-    "_class_name": (UNET_CLASS,),
     "act_fn": ("silu",),
     "attention_type": ("default",),
     "center_input_sample": (False,),
@@ -55,6 +54,18 @@ def unet_params(config: Config) -> UnetParams:
     Raises:
         MalformedConfig: the file describes a UNet that is not served here.
     """
+    config.require("_class_name", UNET_CLASS)
+    params = sizes_in(config)
+    config.finish()
+    return params
+
+
+def sizes_in(config: Config) -> UnetParams:
+    """Read the fields that a UNet's file and a ControlNet's have in common, each with its default.
+
+    Raises:
+        MalformedConfig: the file describes a network that is not served here.
+    """
     for field, allowed in SERVED.items():
         config.require(field, *allowed)
     config.ignore(*WITHOUT_EFFECT)
@@ -63,7 +74,7 @@ def unet_params(config: Config) -> UnetParams:
     attends = _attends(config, len(channels))
     depths = config.per_level("transformer_layers_per_block", len(channels), 1)
     try:
-        params = UnetParams(
+        return UnetParams(
             in_channels=config.integer("in_channels", default.in_channels),
             out_channels=config.integer("out_channels", default.out_channels),
             block_channels=channels,
@@ -79,8 +90,6 @@ def unet_params(config: Config) -> UnetParams:
         )
     except ValueError as error:
         raise MalformedConfig(f"{config.path}: {error}") from error
-    config.finish()
-    return params
 
 
 def _attends(config: Config, levels: int) -> tuple[bool, ...]:

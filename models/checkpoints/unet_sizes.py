@@ -29,7 +29,7 @@ class Telltales:
 
     Attributes:
         conv_in: first of all, block_channels[0] x in_channels.
-        conv_out: last of all, out_channels x block_channels[0].
+        conv_out: last of all, out_channels x block_channels[0]; None where a network has no way back.
         added: first layer of what reads added conditioning; there exactly when the network does.
         middle: what names of the middle's spatial transformer begin with.
         mark: a tensor that no other kind of network has.
@@ -37,7 +37,7 @@ class Telltales:
     """
 
     conv_in: str
-    conv_out: str
+    conv_out: str | None
     added: str
     middle: str
     mark: str
@@ -117,7 +117,7 @@ def unet_sizes(shapes: Shapes, names: Telltales) -> UnetParams:
     try:
         return UnetParams(
             in_channels=shapes.of(names.conv_in, 4)[1],
-            out_channels=shapes.of(names.conv_out, 4)[0],
+            out_channels=UnetParams().out_channels if names.conv_out is None else shapes.of(names.conv_out, 4)[0],
             block_channels=channels,
             depths=tuple(_depth(shapes, prefix) for prefix in found.transformers),
             middle_depth=_depth(shapes, names.middle),

@@ -1,7 +1,7 @@
 """Rows that share a UNet's forward: those of equal shapes go together, others one group after another.
 
 A row is a picture, or one branch of its guidance. What does not change while it is denoised is computed once (UnetConstants) and
-belongs to the row, never to the network.
+belongs to the row, never to the network. ControlNets run only for the rows that they steer; all rows share the UNet's forward.
 
 Shape suffixes: B = rows, L = positions (H times W), S = text tokens, C = channels, H, W = rows and columns, T = times.
 """
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from models.latents import packed, unpacked
 from models.unet.attention import Context
+from models.unet.controls import UnetControl, residuals
 from models.unet.unet import Unet
 
 
@@ -26,17 +27,19 @@ class UnetConstants:
         vec_TC: what residual blocks read, at each of its times.
         rows: positions from top to bottom.
         columns: positions from left to right.
+        controls: ControlNets that steer it, in the order in which they are summed.
     """
 
     text_SC: Tensor
     vec_TC: Tensor
     rows: int
     columns: int
+    controls: tuple[UnetControl, ...] = ()
 
     @property
     def nbytes(self) -> int:
         """Memory that they take."""
-        return self.text_SC.nbytes + self.vec_TC.nbytes
+        return self.text_SC.nbytes + self.vec_TC.nbytes + sum(control.nbytes for control in self.controls)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,5 +85,7 @@ def _together(unet: Unet, rows: Sequence[UnetRow], query_chunk: int | None) -> l
     x_BCHW = unpacked(torch.stack([row.tokens_LC for row in rows]), constants[0].rows, constants[0].columns)
     vec_BC = torch.stack([row.constants.vec_TC[row.step] for row in rows])
     text_BSC = torch.stack([row.text_SC for row in constants])
-    out_BCHW = unet.predict(x_BCHW.contiguous(), vec_BC, Context(text_BSC, query_chunk))
+    x_BCHW, steps = x_BCHW.contiguous(), [row.step for row in rows]
+    added = residuals(x_BCHW, text_BSC, [row.controls for row in constants], steps, query_chunk)
+    out_BCHW = unet.predict(x_BCHW, vec_BC, Context(text_BSC, query_chunk), added)
     return list(packed(out_BCHW).unbind(0))
