@@ -13,6 +13,7 @@ from fastapi.staticfiles import StaticFiles
 from app.api import account, admin, errors, pricing, results, system, tasks, usage, webhooks
 from app.api.bfl import routes as bfl
 from app.api.bfl.describe import describe_bodies
+from app.api.cors import allow_pages
 from app.api.described_refusals import describe_refusals
 from app.api.openai import describe as openai_bodies
 from app.api.openai import routes as openai
@@ -84,6 +85,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     app.add_middleware(BodyLimit, max_bytes=settings.gateway.max_body_bytes)
     app.add_middleware(LimitHeaders, clock=clock)
     app.add_middleware(RequestMetrics)
+    allow_pages(app, settings.cors)
     app.add_middleware(AccessLog)
     app.add_middleware(RequestId)
     return app

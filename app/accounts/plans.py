@@ -1,4 +1,4 @@
-"""Plans: what an account's work weighs in the queue, how much of it may be under way, and how many images are free.
+"""Plans: what an account's work weighs in the queue, how much may be under way, how many images are free, how long results live.
 
 A few ship; `DARKROOM_PLANS` changes them and adds others. An account names its plan; an unknown name is the standard one.
 """
@@ -34,13 +34,17 @@ class Quota:
 
 @dataclass(frozen=True)
 class Plan:
-    """Lower `priority` goes first; within it, accounts share the workers in proportion to `weight`."""
+    """Lower `priority` goes first; within it, accounts share the workers in proportion to `weight`.
+
+    A task and its pictures live for `retention_s` seconds from its submit.
+    """
 
     name: str
     priority: int
     weight: float
     max_active: int
     quota: Quota | None
+    retention_s: float
 
 
 class Plans:
@@ -61,11 +65,12 @@ def _shipped(settings: Settings) -> dict[str, Plan]:
     models = frozenset(free.models)
     with_key = Quota(free.images_per_day, free.images_per_month, models, free.max_pixels)
     without = Quota(free.anonymous_images_per_day, free.anonymous_images_per_month, models, free.max_pixels)
+    retention_s = settings.results.retention_s
     plans = (
-        Plan(STANDARD, PAID_CLASS, 4.0, active, None),
-        Plan("pro", PAID_CLASS, 16.0, 4 * active, None),
-        Plan(FREE, FREE_CLASS, 1.0, min(active, free.active), with_key),
-        Plan(ANONYMOUS, ANONYMOUS_CLASS, 1.0, min(active, free.active), without),
+        Plan(STANDARD, PAID_CLASS, 4.0, active, None, retention_s),
+        Plan("pro", PAID_CLASS, 16.0, 4 * active, None, retention_s),
+        Plan(FREE, FREE_CLASS, 1.0, min(active, free.active), with_key, retention_s),
+        Plan(ANONYMOUS, ANONYMOUS_CLASS, 1.0, min(active, free.active), without, retention_s),
     )
     return {plan.name: plan for plan in plans}
 

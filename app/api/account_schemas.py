@@ -99,10 +99,17 @@ class PlanRead(BaseModel, defer_build=True):
     priority: int
     weight: float
     max_active: int
+    retention_s: float
 
     @classmethod
     def of(cls, plan: Plan) -> Self:
-        return cls(name=plan.name, priority=plan.priority, weight=plan.weight, max_active=plan.max_active)
+        return cls(
+            name=plan.name,
+            priority=plan.priority,
+            weight=plan.weight,
+            max_active=plan.max_active,
+            retention_s=plan.retention_s,
+        )
 
 
 class FreeRead(BaseModel, defer_build=True):

@@ -1,12 +1,13 @@
 """The bytes of results, behind addresses that are signed for one attempt of one generation and expire. Keys play no part."""
 
 from fastapi import APIRouter, Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import Response
 
+from app.api.serving import Served, serve
 from app.core.errors import NotFound
 from app.core.ids import result_key
-from app.core.storage.base import CONTENT_TYPES, InvalidKey, ObjectMissing, OpenObject
-from app.dependencies import Gateway, Parts
+from app.core.storage.base import CONTENT_TYPES, InvalidKey, ObjectMissing
+from app.dependencies import Parts
 from app.generations.delivery import RESULT_PATH, may_fetch
 
 
@@ -30,23 +31,13 @@ async def get_sample(
     """The picture itself. A forged or expired address is as unknown as one that never was."""
     if not may_fetch(parts.secrets, request.url.path, expires, signature, parts.clock.utc_now()):
         raise NotFound("no such result: the address is forged, or it has expired; poll again for a fresh one")
-    headers = {
-        "Cache-Control": "private, max-age=600, immutable",
-        "ETag": f'"{generation_id}-{attempt}"',
-        "X-Content-Type-Options": "nosniff",
-        "Content-Disposition": f'inline; filename="sample.{extension}"',
-    }
-    if request.headers.get("if-none-match") == headers["ETag"]:
-        return Response(status_code=304, headers=headers)
-    sample = await _open(parts, generation_id, attempt, extension)
-    headers["Content-Length"] = str(sample.num_bytes)
-    if request.method == "HEAD":
-        return Response(headers=headers, media_type=CONTENT_TYPES[extension])
-    return StreamingResponse(sample.chunks, headers=headers, media_type=CONTENT_TYPES[extension])
-
-
-async def _open(parts: Gateway, generation_id: str, attempt: int, extension: str) -> OpenObject:
+    what = Served(
+        key=result_key(generation_id, attempt, extension),
+        content_type=CONTENT_TYPES[extension],
+        etag=f'"{generation_id}-{attempt}"',
+        filename=f"sample.{extension}",
+    )
     try:
-        return await parts.store.open(result_key(generation_id, attempt, extension))
+        return await serve(request, parts.store, what)
     except (ObjectMissing, InvalidKey):
         raise NotFound("no such result: it has been deleted") from None

@@ -99,7 +99,7 @@ async def _insert(parts: Gateway, work: Work, order: Order, now: datetime) -> Su
     admission = await admit(work, order, list_price, now, order.num_images)
     await _require_room(work, pool, admission.priority, order.num_images)
     cost = replace(list_price, micro=admission.charge_micro)
-    task = _task(order, cost, now, timedelta(seconds=parts.settings.results.retention_s))
+    task = _task(order, cost, now, timedelta(seconds=admission.plan.retention_s))
     work.session.add(task)
     await work.session.flush()
     if order.receiver is not None:

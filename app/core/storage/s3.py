@@ -83,8 +83,7 @@ class S3ObjectStore:
                 body.close()
 
     def _put(self, name: str, file: BinaryIO, content_type: str) -> None:
-        file.seek(0)
-        digest = base64.b64encode(hashlib.file_digest(file, "sha256").digest()).decode()
+        digest = base64.b64encode(_sha256(file)).decode()
         file.seek(0)
         self._client.put_object(
             Bucket=self._bucket, Key=name, Body=file, ContentType=content_type, ChecksumSHA256=digest
@@ -116,6 +115,14 @@ class S3ObjectStore:
 
     def _down(self, key: str, why: str) -> StoreDown:
         return StoreDown(f"bucket {self._bucket!r}, key {key!r}: {why}")
+
+
+def _sha256(file: BinaryIO) -> bytes:
+    digest = hashlib.sha256()
+    file.seek(0)
+    while chunk := file.read(CHUNK_BYTES):
+        digest.update(chunk)
+    return digest.digest()
 
 
 def s3_client(settings: StorageSettings) -> Any:

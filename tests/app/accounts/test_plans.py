@@ -37,3 +37,13 @@ def test_a_plan_that_is_gone_is_the_standard_one(tmp_path: Path) -> None:
 def test_a_plan_that_makes_no_sense_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="DARKROOM_PLANS"):
         plans(tmp_path, plans={"studio": change})
+
+
+def test_results_live_as_long_as_the_plan_says_else_as_the_setting_does(tmp_path: Path) -> None:
+    own = plans(tmp_path, results={"retention_s": 50}, plans={"pro": {"retention_s": 700}, "studio": {"weight": 2}})
+    assert {name: own.of(name).retention_s for name in (STANDARD, FREE, "pro", "studio")} == {
+        STANDARD: 50,
+        FREE: 50,
+        "pro": 700,
+        "studio": 50,
+    }

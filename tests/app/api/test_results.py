@@ -38,6 +38,29 @@ async def test_a_picture_comes_with_its_type_size_and_tag(api: Api, ann: Custome
     assert (again.status_code, again.content) == (304, b"")
 
 
+@pytest.mark.parametrize("where", ["disk", "bucket"])
+async def test_a_part_of_a_picture_comes_as_that_part(
+    run_api: RunApi, where: str, request: pytest.FixtureRequest
+) -> None:
+    chosen = {"storage": request.getfixturevalue("bucket").model_dump()} if where == "bucket" else {}
+    async with run_api(**chosen) as api:
+        await api.install("flux-nano")
+        data = bytes(range(256)) * 999
+        url = await sample(api, await api.account(), data)
+        whole = await api.http.get(url, headers={"range": "bytes=0-1,5-6"})
+        assert (whole.status_code, whole.content, whole.headers["accept-ranges"]) == (200, data, "bytes")
+        part = await api.http.get(url, headers={"range": "bytes=100000-", "if-range": whole.headers["etag"]})
+        assert (part.status_code, part.content) == (206, data[100_000:])
+        assert part.headers["content-range"] == f"bytes 100000-{len(data) - 1}/{len(data)}"
+        assert part.headers["content-length"] == str(len(data) - 100_000)
+        assert part.headers["content-type"] == "image/jpeg"
+        head = await api.http.head(url, headers={"range": "bytes=1-2"})
+        assert (head.status_code, head.headers["content-length"]) == (200, str(len(data)))
+        behind = await api.http.get(url, headers={"range": f"bytes={len(data)}-"})
+        assert (behind.status_code, behind.headers["content-range"]) == (416, f"bytes */{len(data)}")
+        assert set(behind.json()) == {"detail", "message"}
+
+
 async def test_keys_play_no_part(api: Api, ann: Customer) -> None:
     url = await sample(api, ann)
     for headers in ({}, {"x-key": "junk"}, ann.headers):

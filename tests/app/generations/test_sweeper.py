@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 from sqlalchemy import select
@@ -101,6 +102,28 @@ async def test_an_expired_task_loses_its_picture_and_keeps_the_books(idle: Api) 
         await idle.parts.store.get(key)
     assert await ann.credits() == 99.9
     assert await idle.breaches() == []
+
+
+async def test_results_live_as_long_as_their_accounts_plan_says(run_api: RunApi) -> None:
+    async with run_api(queue={"sweep_s": 600}, plans={"standard": {"retention_s": 100_000}}) as api:
+        await api.install("flux-nano")
+        ann = await api.account()
+        task = await ann.submit()
+        claim = await api.claim()
+        await api.finish(claim)
+        shown = (await api.http.get(f"/v1/tasks/{task['id']}", headers=ann.headers)).json()
+        lives = datetime.fromisoformat(shown["expires_at"]) - datetime.fromisoformat(shown["created_at"])
+        assert lives.total_seconds() == 100_000
+        sweeper = sweeper_of(api)
+        for seconds, is_there in ((99_999, True), (1, False)):
+            api.clock.advance(seconds)
+            await sweeper.turn()
+            polled = await api.http.get(f"/v1/tasks/{task['id']}", headers=ann.headers)
+            assert (polled.status_code == 200) is is_there
+            if is_there:
+                assert await api.parts.store.get(f"results/{claim.generation_id}/1.jpeg")
+        with pytest.raises(ObjectMissing):
+            await api.parts.store.get(f"results/{claim.generation_id}/1.jpeg")
 
 
 async def test_only_the_leader_sweeps_and_another_takes_over_when_it_dies(idle: Api) -> None:
