@@ -118,6 +118,7 @@ _SD = CatalogRow(
     licence=OPENRAIL,
     takes=_DIFFUSION,
     max_sequence_length=77,
+    trajectory="diffusion",
 )
 _SDXL = replace(
     _SD, name="sdxl", network="sdxl", licence=OPENRAIL_PLUS_PLUS, guidance=GuidanceLimits(default=5.0, min=1.0, max=30.0),

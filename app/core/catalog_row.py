@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from app.core.licences import Licence
+from app.core.samplers import Trajectory
 from app.core.spec import OutputFormat, Role
 
 Body = Literal[
@@ -95,6 +96,7 @@ class CatalogRow:
         network: the ModelSpec that runs; None: no public weights, served only through an alias.
         sizing: how large a picture becomes when its sides are not given.
         max_sequence_length: most tokens of a prompt that the text encoder reads.
+        trajectory: how the network was trained, which says what samplers fit it.
     """
 
     name: str
@@ -108,6 +110,7 @@ class CatalogRow:
     sizing: Sizing = "sides"
     max_sequence_length: int = 512
     default_format: OutputFormat = "jpeg"
+    trajectory: Trajectory = "flow"
 
     @property
     def native_width(self) -> int:

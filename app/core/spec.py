@@ -97,6 +97,12 @@ class GenerationSpec(_Value):
     """By any name that models.samplers.names knows, perhaps with a schedule behind it; None = the network's own."""
     schedule: str | None = None
     """Likewise; None = the one that goes with the sampler."""
+    eta: float | None = Field(default=None, ge=0, le=1)
+    """Share of the noise that each step draws anew; None = the sampler's own."""
+    sigmas: tuple[float, ...] | None = None
+    """Levels of noise in the place of a schedule, `steps` of them, falling, without the 0 at the end."""
+    timesteps: tuple[int, ...] | None = None
+    """Training steps in the place of a schedule, `steps` of them, falling."""
     max_sequence_length: int | None = Field(default=None, ge=1)
     """Tokens of the prompt that the text encoder reads; None = the network's own number."""
     inputs: tuple[InputImage, ...] = ()

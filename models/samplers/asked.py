@@ -67,7 +67,7 @@ class Asked:
         return self.timesteps
 
     def _check_one_way(self) -> None:
-        ways = {"schedule": self.schedule, "sigmas": self.sigmas, "timesteps": self.timesteps}
+        ways = {"schedule": schedule_named(self.schedule), "sigmas": self.sigmas, "timesteps": self.timesteps}
         said = [field for field, value in ways.items() if value is not None]
         if len(said) > 1:
             raise UnsupportedSampler(f"{said[1]}: {said[0]} says already how the steps are laid")

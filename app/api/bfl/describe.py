@@ -5,6 +5,7 @@ from typing import Any
 from app.api.bfl.schemas.bodies import body_of
 from app.core.catalog import Catalog
 from app.core.catalog_row import CatalogRow
+from app.core.samplers import SAMPLERS, SCHEDULES, Trajectory, fitting
 
 
 def describe_bodies(description: dict[str, Any], catalog: Catalog, prefix: str) -> None:
@@ -35,9 +36,15 @@ def _facts(row: CatalogRow) -> dict[str, dict[str, Any]]:
         "height": {"description": sides + native.format(size.native_height)},
         "steps": {"default": row.steps.default, "minimum": row.steps.min, "maximum": row.steps.max},
         "guidance": {"default": row.guidance.default, "minimum": row.guidance.min, "maximum": row.guidance.max},
+        "sampler": {"description": f"{', '.join(fitting(row.trajectory))}; others' names too. null = the model's own."},
+        "schedule": {"description": f"{_schedules(row.trajectory)}; others' names too. null = the sampler's own."},
         "max_sequence_length": {"minimum": 1, "maximum": row.max_sequence_length},
         "output_format": {"default": row.default_format},
     }
+
+
+def _schedules(trajectory: Trajectory) -> str:
+    return ", ".join(name for name in SCHEDULES if any(name in row.schedules(trajectory) for row in SAMPLERS.values()))
 
 
 def _add(field: dict[str, Any], facts: dict[str, Any]) -> None:

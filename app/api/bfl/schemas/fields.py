@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 from app.core.spec import OutputFormat, Role
 
 MAX_PROMPT_CHARS = 131_072
 """About the 32K tokens that BFL documents."""
+MAX_NAME_CHARS = 64
+MAX_LISTED = 1000
 
 Text = Annotated[str, Field(max_length=MAX_PROMPT_CHARS)]
 FiniteNumber = Annotated[float, Field(allow_inf_nan=False)]
@@ -97,10 +99,31 @@ class Ratio(Body):
     aspect_ratio: Annotated[str | None, Field(description='"W:H", from 21:9 to 9:21.')] = None
 
 
+def numbers_in(sent: object) -> object:
+    """Lists come as text from forms: numbers with commas between them."""
+    return [part for part in sent.strip(" []").split(",") if part.strip()] if isinstance(sent, str) else sent
+
+
 class Steps(Body):
-    """Steps, where they are the caller's."""
+    """Steps, where they are the caller's, and how they are taken. All but their number is Darkroom's."""
 
     steps: int | None = None
+    sampler: Annotated[str | None, Field(max_length=MAX_NAME_CHARS, description="null = the model's own.")] = None
+    schedule: Annotated[str | None, Field(max_length=MAX_NAME_CHARS, description="null = the sampler's own.")] = None
+    eta: Annotated[
+        FiniteNumber | None,
+        Field(description="Share of the noise that each step draws anew, 0 to 1; null = the sampler's own."),
+    ] = None
+    sigmas: Annotated[
+        Annotated[list[FiniteNumber], Field(max_length=MAX_LISTED)] | None,
+        BeforeValidator(numbers_in),
+        Field(description="Levels of noise in the place of a schedule, falling."),
+    ] = None
+    timesteps: Annotated[
+        Annotated[list[int], Field(max_length=MAX_LISTED)] | None,
+        BeforeValidator(numbers_in),
+        Field(description="Training steps in the place of a schedule, falling, 999 to 0."),
+    ] = None
 
 
 class Dials(Steps):

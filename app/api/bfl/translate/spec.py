@@ -7,15 +7,14 @@ from app.api.bfl.size import Asked, Size, drawn_size, extended_size
 from app.api.bfl.translate.pictures import pictures_for
 from app.api.bfl.translate.ratio import asked_ratio
 from app.api.bfl.translate.refusals import refuse_what_is_not_served
+from app.api.bfl.translate.sampling import sampling_of
 from app.api.bfl.translate.tasks import task_of
 from app.api.bfl.translate.words import (
     used_guidance,
-    used_names,
     used_negative_prompt,
     used_prompt,
     used_seed,
     used_sequence_length,
-    used_steps,
     used_true_cfg_scale,
 )
 from app.core.catalog import Resolved
@@ -40,14 +39,13 @@ def to_spec(body: Inputs, model: Resolved, pictures: Sequence[Sent] = ()) -> Gen
         seed=used_seed(body.seed),
         width=width,
         height=height,
-        steps=used_steps(body, model),
         guidance=used_guidance(body, model),
         true_cfg_scale=used_true_cfg_scale(body, negative_prompt, model.runs),
         max_sequence_length=used_sequence_length(body, model),
         inputs=tuple(one.image for one in pictures),
         output_format=body.output_format or model.row.default_format,
         deterministic=bool(body.deterministic),
-        **used_names(body),
+        **sampling_of(body, model),
         previews=bool(body.previews),
         **task,
     )

@@ -1,9 +1,8 @@
-"""What a request says in words and numbers: prompt, negative prompt, seed, steps, guidance."""
+"""What a request says in words and numbers: prompt, negative prompt, seed, guidance."""
 
 import secrets
 
-from app.api.bfl.schemas.diffusion import Sampled
-from app.api.bfl.schemas.fields import Dials, Inputs, NegativePrompt, OptionalPrompt, RequiredPrompt, Steps, TrueCfg
+from app.api.bfl.schemas.fields import Dials, Inputs, NegativePrompt, OptionalPrompt, RequiredPrompt, TrueCfg
 from app.api.bfl.translate.limits import within
 from app.core.catalog import Resolved
 from app.core.catalog_row import CatalogRow
@@ -57,15 +56,6 @@ def used_true_cfg_scale(body: Inputs, negative_prompt: str | None, runs: Catalog
     return scale
 
 
-def used_steps(body: Inputs, model: Resolved) -> int:
-    """Steps within the public name's limits, and then within those of the network that runs."""
-    runs = model.runs.steps
-    if not isinstance(body, Steps) or body.steps is None:
-        return runs.default
-    sent = int(within("steps", body.steps, model.row.steps.min, model.row.steps.max))
-    return min(max(sent, runs.min), runs.max)
-
-
 def used_guidance(body: Inputs, model: Resolved) -> float:
     """Guidance within the public name's limits, and then within those of the network that runs."""
     runs = model.runs.guidance
@@ -73,14 +63,6 @@ def used_guidance(body: Inputs, model: Resolved) -> float:
         return runs.default
     sent = within("guidance", body.guidance, model.row.guidance.min, model.row.guidance.max)
     return min(max(sent, runs.min), runs.max)
-
-
-def used_names(body: Inputs) -> dict[str, str | None]:
-    """Sampler and schedule as the caller names them. Which there are, the network knows."""
-    if not isinstance(body, Sampled):
-        return {}
-    named = {"sampler": body.sampler, "schedule": body.schedule}
-    return {field: _without_nul(field, name) if name and name.strip() else None for field, name in named.items()}
 
 
 def used_sequence_length(body: Inputs, model: Resolved) -> int | None:

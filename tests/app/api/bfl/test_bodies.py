@@ -4,7 +4,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from app.api.bfl.describe import described
 from app.api.bfl.schemas.bodies import body_of
@@ -35,6 +34,8 @@ class Route:
 
 TAIL = "seed safety_tolerance output_format webhook_url webhook_secret"
 OWN_TAIL = "max_sequence_length deterministic previews"
+BESIDE_STEPS = "sampler schedule eta sigmas timesteps"
+"""Darkroom's, wherever the number of steps is the caller's."""
 FLUX2 = f"prompt width height input_image input_image_2 input_image_3 input_image_4 transparent_bg {TAIL}"
 EIGHT = "input_image_5 input_image_6 input_image_7 input_image_8 disable_pup"
 FLUX1 = f"prompt width height image_prompt prompt_upsampling {TAIL}"
@@ -59,12 +60,12 @@ KLEIN_BASE = Route(
 )  # fmt: skip
 PRO_2 = Route(f"{FLUX2} {EIGHT}", {"prompt"}, {**JPEG, "disable_pup": False}, SAFETY, own=PICTURE_TASKS)
 SD = Route(
-    f"prompt negative_prompt width height steps guidance sampler schedule {TAIL}", {"prompt"},
+    f"prompt negative_prompt width height steps guidance {TAIL}", {"prompt"},
     {**JPEG, "steps": 50, "guidance": 7.5},
     {**SAFETY, "steps": (1, 100), "guidance": (1, 30), "max_sequence_length": (1, 77)}, own=PICTURE_TASKS,
 )  # fmt: skip
 SD_FILL = Route(
-    f"{TOOL} negative_prompt sampler schedule image mask", {"image"}, {**JPEG, "steps": 50, "guidance": 7.5},
+    f"{TOOL} negative_prompt image mask", {"image"}, {**JPEG, "steps": 50, "guidance": 7.5},
     {"steps": (1, 100), "guidance": (1, 30)},
 )  # fmt: skip
 KONTEXT_PRO = Route(KONTEXT, {"prompt"}, {"output_format": "png", "prompt_upsampling": False}, SAFETY)
@@ -163,6 +164,7 @@ def test_the_table_has_every_route() -> None:
 def test_fields_needs_and_defaults_are_the_tables(row: CatalogRow) -> None:
     route, schema = ROUTES[row.name], described(row)
     expected = set(f"{route.fields} {route.own} {OWN_TAIL}".split())
+    expected |= set(BESIDE_STEPS.split()) if "steps" in expected else set()
     assert set(schema["properties"]) == expected
     assert set(schema.get("required", [])) == route.needs
     for name, default in route.defaults.items():
@@ -224,12 +226,3 @@ async def test_under_any_alias_a_request_means_what_the_network_can_do_or_is_ref
         assert runs.steps.min <= spec.steps <= runs.steps.max
         assert runs.guidance.min <= spec.guidance <= runs.guidance.max
         assert model.accepts(spec.width, spec.height)
-
-
-async def test_samplers_and_schedules_travel_by_the_names_that_were_sent() -> None:
-    row = Catalog().by_name("sd-1.5")
-    spec = await spec_of(row, sampler="DPM++ 2M", schedule="Karras")
-    assert (spec.sampler, spec.schedule) == ("DPM++ 2M", "Karras")
-    assert (await spec_of(row, sampler=" ", schedule=None)).sampler is None
-    with pytest.raises(ValidationError):
-        await spec_of(row, sampler="x" * 65)
