@@ -1,5 +1,6 @@
 """`darkroom models import`: what may be imported, under which licence; the work is done by python -m models.importing."""
 
+import json
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -76,8 +77,15 @@ def import_model(
     arguments += ["--replace"] if replace else []
     _run(arguments)
     if made.row is not None:
-        add_operator_row(settings.data_dir, made.row)
+        is_from_pure_noise = trained_to_pure_noise(settings.models_dir / made.folder)
+        add_operator_row(settings.data_dir, OperatorRow(made.row.name, made.row.like, is_from_pure_noise))
     say(f"{made.folder} is installed; start or restart the service to serve it")
+
+
+def trained_to_pure_noise(folder: Path) -> bool:
+    """Whether the schedule of an installed folder says that its training ended with pure noise (zero terminal SNR)."""
+    path = folder / "scheduler" / "scheduler_config.json"
+    return path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("rescale_betas_zero_snr") is True
 
 
 def installable(settings: Settings, name: str, like: str | None) -> Installable:

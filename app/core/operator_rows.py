@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from app.core.catalog import CATALOG, Catalog, CatalogRow
 from app.core.config import Settings
 from app.core.errors import ConfigurationError
+from app.core.samplers import Trajectory
 
 FILE = "catalog.json"
 NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
@@ -32,16 +33,22 @@ RESERVED = frozenset(
 
 @dataclass(frozen=True)
 class OperatorRow:
-    """A public name of the operator's, and the shipped row whose limits, schema, licence and price it has."""
+    """A public name of the operator's, and the shipped row whose limits, schema, licence and price it has.
+
+    Attributes:
+        from_pure_noise: whether these weights of a diffusion were trained down to pure noise (zero terminal SNR).
+    """
 
     name: str
     like: str
+    from_pure_noise: bool = False
 
 
 class _Entry(BaseModel, defer_build=True):
     model_config = ConfigDict(extra="forbid")
     name: Annotated[str, StringConstraints(pattern=rf"^{NAME.pattern}$")]
     like: str
+    from_pure_noise: bool = False
 
 
 class _File(BaseModel, defer_build=True):
@@ -76,7 +83,7 @@ def operator_rows(data_dir: Path) -> tuple[OperatorRow, ...]:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ConfigurationError(f"{path}: {f'{where}: ' if where else ''}{first['msg']}") from None
-    return tuple(OperatorRow(entry.name, entry.like) for entry in parsed.rows)
+    return tuple(OperatorRow(entry.name, entry.like, entry.from_pure_noise) for entry in parsed.rows)
 
 
 def with_operator_rows(shipped: Sequence[CatalogRow], added: Sequence[OperatorRow]) -> tuple[CatalogRow, ...]:
@@ -113,13 +120,18 @@ def checked_row(row: OperatorRow, rows: Sequence[CatalogRow]) -> CatalogRow:
         )
     if like.network is None:
         raise ConfigurationError(f"{row.name!r} is like {row.like!r}, which has no weights")
-    return replace(like, name=row.name, network=row.name)
+    trajectory: Trajectory = "diffusion_from_pure_noise" if row.from_pure_noise else like.trajectory
+    return replace(like, name=row.name, network=row.name, trajectory=trajectory)
+
+
+def _entry(row: OperatorRow) -> _Entry:
+    return _Entry(name=row.name, like=row.like, from_pure_noise=row.from_pure_noise)
 
 
 def add_operator_row(data_dir: Path, row: OperatorRow) -> None:
     """Write a row into the file, in the place of one with its name; readers see the old file or the new one."""
     rows = [*(one for one in operator_rows(data_dir) if one.name != row.name), row]
-    content = {"version": 1, "rows": [{"name": one.name, "like": one.like} for one in rows]}
+    content = {"version": 1, "rows": [_entry(one).model_dump(exclude_defaults=True) for one in rows]}
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     partial = data_dir / f".{FILE}.{os.getpid()}.partial"
     partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

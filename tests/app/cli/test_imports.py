@@ -1,11 +1,12 @@
 """`darkroom models import` and `list`: names, licences, the operator's rows, and the child process that does the work."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
-from app.cli.imports import installable
+from app.cli.imports import installable, trained_to_pure_noise
 from app.cli.networks import revisions_on_disk
 from app.cli.terminal import CommandError
 from app.core.catalog import CATALOG, CatalogRow
@@ -46,6 +47,16 @@ def test_weights_like_those_of_the_operator_follow_the_shipped_network_behind_th
     assert (made.like, made.licence, made.row) == ("flux-dev", FLUX1_NON_COMMERCIAL, OperatorRow("second", "mine"))
     again = installable(settings, "mine", None)
     assert (again.like, again.row) == ("flux-dev", OperatorRow("mine", "flux-dev"))
+
+
+@pytest.mark.parametrize(("schedule", "expected"), [({}, False), ({"rescale_betas_zero_snr": True}, True)])
+def test_a_folder_says_whether_training_ended_with_pure_noise(
+    tmp_path: Path, schedule: dict[str, bool], expected: bool
+) -> None:
+    assert not trained_to_pure_noise(tmp_path)
+    (tmp_path / "scheduler").mkdir()
+    (tmp_path / "scheduler" / "scheduler_config.json").write_text(json.dumps(schedule))
+    assert trained_to_pure_noise(tmp_path) == expected
 
 
 def test_weights_of_ones_own_are_installed_and_listed(darkroom: Run, tmp_path: Path) -> None:

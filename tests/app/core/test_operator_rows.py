@@ -41,6 +41,15 @@ def test_the_row_has_everything_of_the_one_that_it_is_like_but_name_and_weights(
     assert catalog.resolve("flux-2-pro").network == "my-klein"
 
 
+def test_a_row_remembers_that_its_weights_were_trained_down_to_pure_noise(tmp_path: Path) -> None:
+    """Not every sampler fits those."""
+    for row in (OperatorRow("mine", "sdxl", from_pure_noise=True), OperatorRow("second", "mine")):
+        add_operator_row(tmp_path, row)
+    catalog = load_catalog(Settings(data_dir=tmp_path))
+    assert catalog.by_name("mine").trajectory == "diffusion_from_pure_noise"
+    assert (tmp_path / "catalog.json").read_text().count("from_pure_noise") == 1
+
+
 def test_a_row_may_be_like_another_of_the_operators_and_costs_the_same(tmp_path: Path) -> None:
     for row in (OURS, OperatorRow("mine-too", "my-klein")):
         add_operator_row(tmp_path, row)
