@@ -110,6 +110,7 @@ class ModelSpec:
         references: pictures that it reads as tokens.
         takes_true_cfg: whether a second forward for a negative prompt may be asked for on top of its own guidance.
         image_prompter: name of the network that turns picture prompts into text features for it; None when it takes none.
+        takes_controlnets: whether ControlNets can steer it; which of them fit, their sizes say.
     """
 
     name: str
@@ -124,6 +125,7 @@ class ModelSpec:
     takes_true_cfg: bool = False
     image_prompter: str | None = None
     unet: UnetParams | None = None
+    takes_controlnets: bool = False
 
     @property
     def is_distilled(self) -> bool:
@@ -314,6 +316,7 @@ def sd_spec(name: str, unet: UnetParams | None, licence: str) -> ModelSpec:
         defaults=replace(_defaults(SD15_TEXT, 50, 7.5, strength=0.8), width=512, height=512),
         licence=licence,
         unet=unet,
+        takes_controlnets=True,
     )
 
 

@@ -53,7 +53,7 @@ def check_image_prompter(path: Path) -> None:
     index = Config(path / INDEX)
     index.require("_class_name", REDUX_PIPELINE)
     for component, classes in REDUX_COMPONENTS.items():
-        _check_component(index, component, classes)
+        check_component(index, component, classes)
 
 
 def read_folder(path: Path) -> Folder:
@@ -76,7 +76,7 @@ def _spec(path: Path) -> ModelSpec:
     layout = _layout(index)
     for component, classes in layout.components.items():
         if not (component in layout.optional and is_left_out(index, component)):
-            _check_component(index, component, classes)
+            check_component(index, component, classes)
     says_distilled = index.flag("is_distilled") if index.has("is_distilled") else None
     zeroes_negative = index.flag("force_zeros_for_empty_prompt") if index.has("force_zeros_for_empty_prompt") else None
     index.ignore("_class_name", "is_distilled", "requires_aesthetics_score", *layout.ignored)
@@ -130,7 +130,12 @@ def is_left_out(index: Config, component: str) -> bool:
     return not index.has(component) or index.is_null_pair(component)
 
 
-def _check_component(index: Config, component: str, classes: tuple[str, ...]) -> None:
+def check_component(index: Config, component: str, classes: tuple[str, ...]) -> None:
+    """Check that an index names a component as one of these classes, and that its subfolder is there.
+
+    Raises:
+        MissingComponent, MalformedConfig: it does not, or it is not.
+    """
     if not index.has(component):
         raise MissingComponent(f"{index.path} names no {component}")
     if index.texts(component)[-1:] not in {(name,) for name in classes}:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import torch
+from PIL import Image
 from torch import Tensor
 
+from models.control.controlnet import ControlNet
 from models.flow.transformer import PackedRow, RowConstants
 from models.pipeline.request import SizeConditioning
 from models.samplers.trajectories import Trajectory
@@ -40,6 +42,21 @@ class TextFeatures(NamedTuple):
         """Features of the same shape that say nothing."""
         pooled_C = None if self.pooled_C is None else torch.zeros_like(self.pooled_C)
         return TextFeatures(torch.zeros_like(self.tokens_LC), pooled_C)
+
+
+@dataclass(frozen=True, eq=False)
+class Steering:
+    """A ControlNet at work on a row.
+
+    Attributes:
+        network: the network.
+        hint: what it makes of the row's picture (Components.control_hint).
+        scales: strength of what it adds at each step; it does not run where that is 0.
+    """
+
+    network: ControlNet
+    hint: Tensor
+    scales: tuple[float, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,8 +156,24 @@ class Components(Protocol):
         """Positions of the tokens of the reference with this index, from 0, L x A."""
         ...
 
+    def takes_control(self, network: ControlNet) -> bool:
+        """Whether a ControlNet fits the denoiser. Weights are not looked at."""
+        ...
+
+    def control_hint(
+        self, network: ControlNet, image: Image.Image, size: tuple[int, int], generator: torch.Generator
+    ) -> Tensor:
+        """What a ControlNet makes of a picture that is brought to this width and height."""
+        ...
+
     def constants(
-        self, text: TextFeatures, ids_LA: Tensor, times: Tensor, guidance: float, size: SizeConditioning
+        self,
+        text: TextFeatures,
+        ids_LA: Tensor,
+        times: Tensor,
+        guidance: float,
+        size: SizeConditioning,
+        steering: Sequence[Steering] = (),
     ) -> Constants:
         """Compute what the network knows of a row, or of one branch of its guidance, before it sees latents.
 
@@ -150,6 +183,7 @@ class Components(Protocol):
             times: every time that it will be asked about, as networks are told them: float32 on the CPU.
             guidance: strength that the network reads, where it reads one.
             size: what it is told of the picture's size, where it is told.
+            steering: ControlNets beside it, which fit.
         """
         ...
 

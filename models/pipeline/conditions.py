@@ -15,6 +15,7 @@ from models.errors import UnsupportedInput
 from models.latents import latent_grid
 from models.noise import generator_of
 from models.pipeline.components import Components, Constants, TextFeatures
+from models.pipeline.controls import NO_CONTROLS, Controls, hints, steering
 from models.pipeline.pictures import (
     Source,
     control_pixels,
@@ -84,11 +85,15 @@ class Start:
 
 
 def start(
-    components: Components, request: DrawRequest, text: TextFeatures, negative: TextFeatures | None = None
+    components: Components,
+    request: DrawRequest,
+    text: TextFeatures,
+    negative: TextFeatures | None = None,
+    controls: Controls = NO_CONTROLS,
 ) -> Start:
     """Draw and encode everything that a request needs before its first step.
 
-    What is random comes from one generator of the seed, in the order of Diffusers' pipelines: the control picture's latents,
+    What is random comes from one generator of the seed, in the order of Diffusers' pipelines: the control pictures' latents,
     those of the picture to change, the noise, those of the masked picture. Families that encode to the mean draw only noise.
 
     Args:
@@ -96,13 +101,14 @@ def start(
         request: checked by models.pipeline.request.check_request.
         text: features of the prompt, with those of picture prompts if there are any.
         negative: features of the negative prompt, when the guidance plan has one.
+        controls: ControlNets that the request names, checked by models.pipeline.controls.check_controls.
 
     Raises:
         SamplingError: a size or a picture that the network cannot take.
     """
     rows, columns = latent_grid(request.width, request.height, components.pixels_per_position)
     generator, source = generator_of(request.seed), masked(request.inputs)
-    control_LC = _control(components, request, generator)
+    control_LC, hinted = _control(components, request, generator), hints(components, request, controls, generator)
     forgets = source is not None and source.mask is not None and _strength(components, request) == 1
     clean_LC = _encoded(components, request, source, generator, forgets=forgets)
     noise_LC = components.noise(rows, columns, generator)
@@ -119,10 +125,13 @@ def start(
     times = run_times(components, request) if walk is None else walk.times
     told = components.trajectory.told(times[:-1]) if walk is None else walk.told
     ids_LA = torch.cat([components.image_ids(rows, columns), *(reference.ids_LA for reference in references)])
+    steered = steering(request, controls, hinted, len(told))
     prompts = [(text, request.size)] if negative is None else [(text, request.size), (negative, request.size.negative)]
     conditions = Conditions(
         times=times,
-        branches=tuple(components.constants(prompt, ids_LA, told, plan.embedded, size) for prompt, size in prompts),
+        branches=tuple(
+            components.constants(prompt, ids_LA, told, plan.embedded, size, steered) for prompt, size in prompts
+        ),
         cfg_scale=plan.cfg_scale,
         channels_LC=filled_LC if control_LC is None else control_LC,
         references_LC=torch.cat([reference.tokens_LC for reference in references]) if references else None,

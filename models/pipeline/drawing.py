@@ -11,6 +11,7 @@ from models.images import to_image, to_uint8
 from models.latents import latent_grid
 from models.pipeline.components import Components, TextFeatures
 from models.pipeline.conditions import start
+from models.pipeline.controls import NO_CONTROLS, Controls, check_controls
 from models.pipeline.denoising import StepInput, advance
 from models.pipeline.image_prompts import ImagePrompter, with_image_prompts
 from models.pipeline.request import DrawRequest, check_request, guidance_plan
@@ -61,6 +62,7 @@ def draw(
     request: DrawRequest,
     prompter: ImagePrompter | None = None,
     after_step: Callable[[int, int], None] | None = None,
+    controls: Controls = NO_CONTROLS,
 ) -> Image.Image:
     """Draw one picture.
 
@@ -69,12 +71,14 @@ def draw(
         request: what to draw.
         prompter: reads picture prompts, where the network takes them.
         after_step: called with the steps done and the steps in all.
+        controls: the ControlNets that the request names, perhaps beside others.
 
     Raises:
         SamplingError: the request cannot be served, or the networks produced no finite picture.
     """
     check_request(components.spec, request)
-    begun = start(components, request, *encode_request(components, request, prompter))
+    check_controls(components, request, controls)
+    begun = start(components, request, *encode_request(components, request, prompter), controls)
     latents_LC, num_steps = begun.latents_LC, begun.conditions.num_steps
     for step in range(num_steps):
         (latents_LC,) = advance(components, [StepInput(latents_LC, begun.conditions, step)])

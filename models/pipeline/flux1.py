@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from models.control.controlnet import ControlNet
 from models.flow.flux1 import Flux1
 from models.flow.transformer import RowConstants
 from models.latents import image_ids, packed, patched, unpacked, unpatched
 from models.noise import initial_noise
-from models.pipeline.components import Branch, TextFeatures, packed_rows
+from models.pipeline.components import Branch, Steering, TextFeatures, packed_rows
 from models.pipeline.request import SizeConditioning
 from models.pipeline.times import network_times
 from models.samplers.trajectories import FlowTrajectory
@@ -92,9 +94,23 @@ class Flux1Components:
     def reference_ids(self, index: int, rows: int, columns: int) -> Tensor:
         return image_ids(rows, columns, reference=index + 1, num_axes=3).to(self.device)
 
+    def takes_control(self, network: ControlNet) -> bool:
+        return False
+
+    def control_hint(
+        self, network: ControlNet, image: Image.Image, size: tuple[int, int], generator: torch.Generator
+    ) -> Tensor:
+        raise AssertionError("no ControlNet fits these networks")
+
     @torch.inference_mode()
     def constants(
-        self, text: TextFeatures, ids_LA: Tensor, times: Tensor, guidance: float, size: SizeConditioning
+        self,
+        text: TextFeatures,
+        ids_LA: Tensor,
+        times: Tensor,
+        guidance: float,
+        size: SizeConditioning,
+        steering: Sequence[Steering] = (),
     ) -> RowConstants:
         assert text.pooled_C is not None
         pooled_1C, strength_1 = text.pooled_C[None], self._strength(guidance)

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from models.control.controlnet import ControlNet
 from models.flow.flux2 import Flux2
 from models.flow.transformer import RowConstants
 from models.latents import image_ids, packed, text_ids, unpacked
 from models.noise import initial_noise
-from models.pipeline.components import Branch, TextFeatures, packed_rows
+from models.pipeline.components import Branch, Steering, TextFeatures, packed_rows
 from models.pipeline.request import SizeConditioning
 from models.pipeline.times import network_times
 from models.samplers.trajectories import FlowTrajectory
@@ -84,9 +86,23 @@ class Flux2Components:
     def reference_ids(self, index: int, rows: int, columns: int) -> Tensor:
         return image_ids(rows, columns, reference=REFERENCE_SPACING * (index + 1)).to(self.device)
 
+    def takes_control(self, network: ControlNet) -> bool:
+        return False
+
+    def control_hint(
+        self, network: ControlNet, image: Image.Image, size: tuple[int, int], generator: torch.Generator
+    ) -> Tensor:
+        raise AssertionError("no ControlNet fits these networks")
+
     @torch.inference_mode()
     def constants(
-        self, text: TextFeatures, ids_LA: Tensor, times: Tensor, guidance: float, size: SizeConditioning
+        self,
+        text: TextFeatures,
+        ids_LA: Tensor,
+        times: Tensor,
+        guidance: float,
+        size: SizeConditioning,
+        steering: Sequence[Steering] = (),
     ) -> RowConstants:
         is_read = self.spec.guidance is Guidance.EMBEDDED
         strength_1 = torch.tensor([guidance], dtype=self.dtype, device=self.device) if is_read else None

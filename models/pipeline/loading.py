@@ -10,6 +10,8 @@ import torch
 from models.checkpoints.autoencoder import load_autoencoder
 from models.checkpoints.clip import load_clip
 from models.checkpoints.config import Config
+from models.checkpoints.control_folder import check_control
+from models.checkpoints.controlnet import load_controlnet
 from models.checkpoints.flux1 import load_transformer as load_flux1
 from models.checkpoints.flux2 import load_transformer as load_flux2
 from models.checkpoints.folder import INDEX, Folder, check_image_prompter, is_left_out, read_folder
@@ -22,6 +24,7 @@ from models.checkpoints.t5 import load_t5
 from models.checkpoints.unet import load_unet
 from models.errors import MalformedConfig
 from models.pipeline.components import Components
+from models.pipeline.controls import ControlNetwork
 from models.pipeline.flux1 import Flux1Components
 from models.pipeline.flux2 import Flux2Components
 from models.pipeline.image_prompts import ImagePrompter
@@ -98,6 +101,17 @@ def load_image_prompter(
         device=device,
         dtype=dtype,
     )
+
+
+def load_control(path: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> ControlNetwork:
+    """Load the folder of an installed ControlNet.
+
+    Raises:
+        CheckpointError: something is missing, malformed, or does not fit; the message names the file.
+    """
+    device = torch.device(device)
+    network = load_controlnet(check_control(path), device, dtype)
+    return ControlNetwork(network, fingerprint(path), device, dtype)
 
 
 def _flux1(folder: Folder, device: torch.device, dtype: torch.dtype, memory: MemoryPlan) -> Flux1Components:

@@ -24,7 +24,12 @@ FRAME = (127, 127, 127)
 
 def pixels(image: Image.Image, width: int, height: int) -> Tensor:
     """Return a picture at this size, B x 3 x H x W in [-1, 1], float32. Other proportions are stretched."""
-    return _unit(image.resize((width, height), LANCZOS).convert("RGB")) * 2 - 1
+    return levels(image, width, height) * 2 - 1
+
+
+def levels(image: Image.Image, width: int, height: int) -> Tensor:
+    """Return a picture at this size, B x 3 x H x W in [0, 1], float32, as ControlNets see it."""
+    return _unit(image.resize((width, height), LANCZOS).convert("RGB"))
 
 
 def mask_pixels(mask: Image.Image, width: int, height: int) -> Tensor:

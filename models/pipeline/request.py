@@ -8,6 +8,9 @@ from models.errors import UnsupportedInput
 from models.samplers.asked import Asked
 from models.specs import Channels, GenerationDefaults, Guidance, ModelSpec
 
+MAX_CONTROLS = 4
+MAX_CONTROL_SCALE = 2.0
+
 
 @dataclass(frozen=True)
 class EdgeThresholds:
@@ -96,6 +99,32 @@ NO_PICTURES = PictureInputs()
 
 
 @dataclass(frozen=True, eq=False)
+class Control:
+    """A ControlNet that steers the picture.
+
+    Attributes:
+        network: its name.
+        image: what is to be followed, ready for this network: edges, depth, a pose; brought to the size that is drawn.
+        scale: strength of what it adds, 0 to MAX_CONTROL_SCALE; 1 is as it was trained.
+        start: fraction of the steps after which it begins.
+        end: fraction of the steps after which it has ended.
+    """
+
+    network: str
+    image: Image.Image
+    scale: float = 1.0
+    start: float = 0.0
+    end: float = 1.0
+
+    def scales(self, num_steps: int) -> tuple[float, ...]:
+        """Its strength at each step: 0 in those that do not lie wholly between start and end."""
+        return tuple(
+            self.scale if step / num_steps >= self.start and (step + 1) / num_steps <= self.end else 0.0
+            for step in range(num_steps)
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class DrawRequest:
     """One picture to draw.
 
@@ -117,6 +146,7 @@ class DrawRequest:
         sigmas: levels of noise in the place of a schedule, num_steps of them; models.samplers.asked says more.
         timesteps: training steps in the place of a schedule, num_steps of them.
         inputs: pictures.
+        controls: ControlNets, all of which act at once.
         size: what SDXL is told of the picture's size.
     """
 
@@ -137,6 +167,7 @@ class DrawRequest:
     sigmas: tuple[float, ...] | None = None
     timesteps: tuple[int, ...] | None = None
     inputs: PictureInputs = NO_PICTURES
+    controls: tuple[Control, ...] = ()
     size: SizeConditioning = NATURAL_SIZE
 
     @property
@@ -164,6 +195,7 @@ def request_for(
     sigmas: tuple[float, ...] | None = None,
     timesteps: tuple[int, ...] | None = None,
     inputs: PictureInputs = NO_PICTURES,
+    controls: tuple[Control, ...] = (),
     size: SizeConditioning = NATURAL_SIZE,
 ) -> DrawRequest:
     """A request in which everything that is None takes the network's default."""
@@ -184,6 +216,7 @@ def request_for(
         sigmas=sigmas,
         timesteps=timesteps,
         inputs=inputs,
+        controls=controls,
         size=size,
     )
 
@@ -236,9 +269,24 @@ def check_request(spec: ModelSpec, request: DrawRequest) -> None:
         raise UnsupportedInput("strength: there is no image to start from")
     if inputs.image_prompts and spec.image_prompter is None:
         raise UnsupportedInput(f"image_prompt: {spec.name} takes no pictures as prompts")
+    _check_controls(spec, request.controls)
     length, most = request.max_sequence_length, spec.text.max_sequence_length
     if length is not None and not 1 <= length <= most:
         raise UnsupportedInput(f"max_sequence_length {length} is not within what {spec.name} reads, 1 to {most} tokens")
+
+
+def _check_controls(spec: ModelSpec, controls: tuple[Control, ...]) -> None:
+    if controls and not spec.takes_controlnets:
+        raise UnsupportedInput(f"controls: {spec.name} takes no ControlNet")
+    if len(controls) > MAX_CONTROLS:
+        raise UnsupportedInput(f"controls: {len(controls)} are given; {spec.name} takes at most {MAX_CONTROLS}")
+    for control in controls:
+        if not 0 <= control.scale <= MAX_CONTROL_SCALE:
+            raise UnsupportedInput(f"controls: scale is {control.scale}; it must be 0 to {MAX_CONTROL_SCALE}")
+        if not 0 <= control.start < control.end <= 1:
+            raise UnsupportedInput(
+                f"controls: start {control.start} and end {control.end} must lie in order within 0 and 1"
+            )
 
 
 def _check_references(spec: ModelSpec, given: int) -> None:

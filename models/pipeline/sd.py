@@ -8,19 +8,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from models.control.controlnet import ControlNet
 from models.latents import packed, unpacked
 from models.noise import initial_noise
-from models.pipeline.components import Branch, TextFeatures
+from models.pipeline.components import Branch, Steering, TextFeatures
+from models.pipeline.pictures import levels
 from models.pipeline.request import SizeConditioning
 from models.samplers.trajectories import DiffusionTrajectory
 from models.specs import GenerationDefaults, ModelSpec
 from models.text.clip import ClipTextEncoder
 from models.text.tokenizers import ClipTokenizer, Tokens
+from models.unet.controls import UnetControl
 from models.unet.rows import UnetConstants, UnetRow, predictions
-from models.unet.unet import Added, Unet
+from models.unet.unet import Added, Encoder, Unet
 from models.vae.autoencoder_flux1 import AutoencoderFlux1
 from models.vae.decoding import decoded
 from models.vae.encoding import encoded
@@ -128,15 +132,38 @@ class SdComponents:
     def reference_ids(self, index: int, rows: int, columns: int) -> Tensor:
         raise AssertionError("these networks read no references")
 
+    def takes_control(self, network: ControlNet) -> bool:
+        fits = network.control_params.fits(self.unet.params)
+        return fits and network.control_params.pixels_per_position == self.pixels_per_position
+
+    @torch.inference_mode()
+    def control_hint(
+        self, network: ControlNet, image: Image.Image, size: tuple[int, int], generator: torch.Generator
+    ) -> Tensor:
+        return network.hint(levels(image, *size).to(self.device, self.dtype))[0]
+
     @torch.inference_mode()
     def constants(
-        self, text: TextFeatures, ids_LA: Tensor, times: Tensor, guidance: float, size: SizeConditioning
+        self,
+        text: TextFeatures,
+        ids_LA: Tensor,
+        times: Tensor,
+        guidance: float,
+        size: SizeConditioning,
+        steering: Sequence[Steering] = (),
     ) -> UnetConstants:
         rows, columns = (int(last) + 1 for last in ids_LA[-1])
         told_T = times.to(self.device)
         added = None if text.pooled_C is None else self._added(text.pooled_C, size, rows, columns)
-        vec_TC = torch.cat([self.unet.vectors(told_1, added, self.dtype) for told_1 in told_T[:, None]])
-        return UnetConstants(text.tokens_LC.to(self.dtype), vec_TC, rows, columns)
+        controls = tuple(
+            UnetControl(one.network, one.hint, self._vectors(one.network, told_T, added), one.scales)
+            for one in steering
+        )
+        vec_TC = self._vectors(self.unet, told_T, added)
+        return UnetConstants(text.tokens_LC.to(self.dtype), vec_TC, rows, columns, controls)
+
+    def _vectors(self, network: Encoder, told_T: Tensor, added: Added | None) -> Tensor:
+        return torch.cat([network.vectors(told_1, added, self.dtype) for told_1 in told_T[:, None]])
 
     def _added(self, pooled_C: Tensor, size: SizeConditioning, rows: int, columns: int) -> Added:
         sizes = self.unet.params.added

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.pipeline.components import Components
+from models.pipeline.controls import NO_CONTROLS, Controls
 from models.pipeline.drawing import draw
 from models.pipeline.image_prompts import ImagePrompter
 from models.pipeline.request import request_for
@@ -38,10 +39,16 @@ def theirs(oracle: Oracle, **arguments: Any) -> Pixels:
     return np.asarray(oracle(**arguments).images[0]).astype(np.int64)
 
 
-def ours(components: Components, prompt: str, prompter: ImagePrompter | None = None, **arguments: Any) -> Pixels:
-    """Our picture; arguments are those of request_for."""
+def ours(
+    components: Components,
+    prompt: str,
+    prompter: ImagePrompter | None = None,
+    beside: Controls = NO_CONTROLS,
+    **arguments: Any,
+) -> Pixels:
+    """Our picture, drawn beside ControlNets; arguments are those of request_for."""
     request = request_for(components.defaults, prompt, **arguments)
-    return np.asarray(draw(components, request, prompter)).astype(np.int64)
+    return np.asarray(draw(components, request, prompter, controls=beside)).astype(np.int64)
 
 
 def largest(one: Pixels, other: Pixels) -> int:
