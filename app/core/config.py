@@ -9,9 +9,18 @@ import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from app.core.errors import ConfigurationError
@@ -244,7 +253,7 @@ class WebhookSettings(Group):
 
 
 class ModerationSettings(Group):
-    """What is not drawn. A blocked request ends as `Request Moderated`, and costs nothing."""
+    """What is not drawn, or not shown: it ends as `Request Moderated` or `Content Moderated`, and costs nothing."""
 
     policy: Literal["keywords", "off"] = "keywords"
     """`keywords`: words by category, each up to a `safety_tolerance`; `off`: no words are looked at."""
@@ -255,7 +264,33 @@ class ModerationSettings(Group):
     classifier_timeout_s: float = Field(default=3.0, gt=0, le=60)
     """Seconds that the classifier has, above 0 to 60."""
     without_classifier: Literal["refuse", "draw"] = "refuse"
-    """While the classifier is away, requests are refused with 503, or drawn unjudged."""
+    """While a classifier is away: `refuse` answers requests with 503 and shows no finished picture, `draw` goes on unjudged."""
+    picture_classifier_url: str | None = Field(default=None, pattern=r"^https?://[^/]+(/.*)?$")
+    """Address of a service that judges pictures, those that are sent and those that were made; empty: none."""
+    picture_classifier_timeout_s: float = Field(default=10.0, gt=0, le=60)
+    """Seconds that the classifier of pictures has for one of them, above 0 to 60."""
+
+
+class ProvenanceSettings(Group):
+    """What finished pictures say of where they come from. docs/provenance.md says more."""
+
+    credentials: bool = True
+    """Whether every picture carries signed content credentials (C2PA): that it was generated, by which model."""
+    certificate: AbsolutePath | None = None
+    """PEM file of the certificate that signs them and those above it, in this order, for an ES256 key;
+    empty: one that this server made for itself, in the data directory, that no trust list knows."""
+    private_key: AbsolutePath | None = None
+    """PEM file of the certificate's private key."""
+    timestamp_url: str | None = Field(default=None, pattern=r"^https?://")
+    """Address of a time-stamping authority (RFC 3161) that is asked at each signature; empty: no timestamps."""
+    generation_data: bool = False
+    """Whether pictures say how they were made (prompt, seed, steps, model), where a request does not choose by `embed_metadata`."""
+
+    @model_validator(mode="after")
+    def _has_both_or_neither(self) -> Self:
+        if (self.certificate is None) != (self.private_key is None):
+            raise ValueError("the certificate and the private_key are given together, or neither is")
+        return self
 
 
 class ResultSettings(Group):
@@ -375,6 +410,7 @@ class Settings(BaseSettings):
     egress: EgressSettings = EgressSettings()
     webhooks: WebhookSettings = WebhookSettings()
     moderation: ModerationSettings = ModerationSettings()
+    provenance: ProvenanceSettings = ProvenanceSettings()
     results: ResultSettings = ResultSettings()
     files: FileSettings = FileSettings()
     cors: CorsSettings = CorsSettings()

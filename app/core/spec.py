@@ -128,6 +128,10 @@ class GenerationSpec(_Value):
     """Of JPEG and WebP; None = the worker's own."""
     deterministic: bool = False
     """Run alone, bit-equal every time."""
+    safety_tolerance: int = Field(default=2, ge=0, le=6)
+    """What the finished picture may show: 0 is strictest, 6 most tolerant."""
+    embed_metadata: bool | None = None
+    """Whether the file says how it was made; None = as the operator has it."""
     previews: bool = False
     """Somebody watches: small pictures of what the latents have become are sent on the way (app.core.events.base.Preview)."""
 
