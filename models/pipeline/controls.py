@@ -43,7 +43,7 @@ def check_controls(components: Components, request: DrawRequest, controls: Contr
     Raises:
         UnsupportedInput: names the network.
     """
-    for control in request.controls:
+    for control in request.inputs.controls:
         found = controls.get(control.network)
         if found is None:
             raise UnsupportedInput(f"controls: there is no ControlNet {control.network!r} beside this network")
@@ -64,7 +64,7 @@ def hints(components: Components, request: DrawRequest, controls: Controls, gene
         components.control_hint(
             controls[control.network].network, control.image, (request.width, request.height), generator
         )
-        for control in request.controls
+        for control in request.inputs.controls
     ]
 
 
@@ -72,5 +72,5 @@ def steering(request: DrawRequest, controls: Controls, found: Sequence[Tensor], 
     """The controls of a request at work: networks, hints, and their strength at each step."""
     return tuple(
         Steering(controls[control.network].network, hint, control.scales(num_steps))
-        for control, hint in zip(request.controls, found, strict=True)
+        for control, hint in zip(request.inputs.controls, found, strict=True)
     )

@@ -71,34 +71,6 @@ NATURAL_SIZE = SizeConditioning()
 
 
 @dataclass(frozen=True, eq=False)
-class PictureInputs:
-    """The pictures of a request; which of them a network takes, its ModelSpec says.
-
-    Attributes:
-        image: the picture to change: to start from, to fill, or to extend.
-        mask: white where `image` is to change; None takes the transparent part of `image`, if it has one.
-        margins: how far `image` is extended beyond its sides.
-        references: pictures to look at, in order.
-        control: edges or depth, ready to be followed.
-        control_source: a picture whose edges are to be followed.
-        edges: how those edges are found.
-        image_prompts: pictures that stand for words.
-    """
-
-    image: Image.Image | None = None
-    mask: Image.Image | None = None
-    margins: Margins | None = None
-    references: tuple[Image.Image, ...] = ()
-    control: Image.Image | None = None
-    control_source: Image.Image | None = None
-    edges: EdgeThresholds = EdgeThresholds()
-    image_prompts: tuple[Image.Image, ...] = ()
-
-
-NO_PICTURES = PictureInputs()
-
-
-@dataclass(frozen=True, eq=False)
 class Control:
     """A ControlNet that steers the picture.
 
@@ -125,6 +97,36 @@ class Control:
 
 
 @dataclass(frozen=True, eq=False)
+class PictureInputs:
+    """The pictures of a request; which of them a network takes, its ModelSpec says.
+
+    Attributes:
+        image: the picture to change: to start from, to fill, or to extend.
+        mask: white where `image` is to change; None takes the transparent part of `image`, if it has one.
+        margins: how far `image` is extended beyond its sides.
+        references: pictures to look at, in order.
+        control: edges or depth, ready to be followed.
+        control_source: a picture whose edges are to be followed.
+        edges: how those edges are found.
+        image_prompts: pictures that stand for words.
+        controls: ControlNets, all of which act at once, each with its picture.
+    """
+
+    image: Image.Image | None = None
+    mask: Image.Image | None = None
+    margins: Margins | None = None
+    references: tuple[Image.Image, ...] = ()
+    control: Image.Image | None = None
+    control_source: Image.Image | None = None
+    edges: EdgeThresholds = EdgeThresholds()
+    image_prompts: tuple[Image.Image, ...] = ()
+    controls: tuple[Control, ...] = ()
+
+
+NO_PICTURES = PictureInputs()
+
+
+@dataclass(frozen=True, eq=False)
 class DrawRequest:
     """One picture to draw.
 
@@ -146,7 +148,6 @@ class DrawRequest:
         sigmas: levels of noise in the place of a schedule, num_steps of them; models.samplers.asked says more.
         timesteps: training steps in the place of a schedule, num_steps of them.
         inputs: pictures.
-        controls: ControlNets, all of which act at once.
         size: what SDXL is told of the picture's size.
     """
 
@@ -167,7 +168,6 @@ class DrawRequest:
     sigmas: tuple[float, ...] | None = None
     timesteps: tuple[int, ...] | None = None
     inputs: PictureInputs = NO_PICTURES
-    controls: tuple[Control, ...] = ()
     size: SizeConditioning = NATURAL_SIZE
 
     @property
@@ -195,7 +195,6 @@ def request_for(
     sigmas: tuple[float, ...] | None = None,
     timesteps: tuple[int, ...] | None = None,
     inputs: PictureInputs = NO_PICTURES,
-    controls: tuple[Control, ...] = (),
     size: SizeConditioning = NATURAL_SIZE,
 ) -> DrawRequest:
     """A request in which everything that is None takes the network's default."""
@@ -216,7 +215,6 @@ def request_for(
         sigmas=sigmas,
         timesteps=timesteps,
         inputs=inputs,
-        controls=controls,
         size=size,
     )
 
@@ -269,7 +267,7 @@ def check_request(spec: ModelSpec, request: DrawRequest) -> None:
         raise UnsupportedInput("strength: there is no image to start from")
     if inputs.image_prompts and spec.image_prompter is None:
         raise UnsupportedInput(f"image_prompt: {spec.name} takes no pictures as prompts")
-    _check_controls(spec, request.controls)
+    _check_controls(spec, inputs.controls)
     length, most = request.max_sequence_length, spec.text.max_sequence_length
     if length is not None and not 1 <= length <= most:
         raise UnsupportedInput(f"max_sequence_length {length} is not within what {spec.name} reads, 1 to {most} tokens")

@@ -1,7 +1,7 @@
 """ControlNets against Diffusers' ControlNet pipelines on the same random folders: one and two, scale, start and end, all tasks."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -74,8 +74,9 @@ class Pair:
         )
 
     def drawn(self, controls: tuple[Control, ...], **more: Any) -> Pixels:
-        asked = {"seed": 7, "num_steps": 4, "width": WIDTH, "height": HEIGHT, "guidance": 5.0, **more}
-        return ours(self.ours, PROMPT, beside=self.loaded, controls=controls, **asked)
+        asked: dict[str, Any] = {"seed": 7, "num_steps": 4, "width": WIDTH, "height": HEIGHT, "guidance": 5.0, **more}
+        asked["inputs"] = replace(asked.get("inputs", PictureInputs()), controls=controls)
+        return ours(self.ours, PROMPT, beside=self.loaded, **asked)
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +199,7 @@ def test_what_cannot_be_followed_is_refused(
     pair = pair_of("sd15")
     beside = pair.loaded | {"of sdxl": pair_of("sdxl").loaded["canny"]}
     with pytest.raises(UnsupportedInput, match=message):
-        ours(pair.ours, PROMPT, beside=beside, controls=controls)
+        ours(pair.ours, PROMPT, beside=beside, inputs=PictureInputs(controls=controls))
 
 
 def test_a_control_of_no_strength_is_none(pair_of: Callable[[Variant], Pair]) -> None:
