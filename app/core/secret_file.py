@@ -59,14 +59,18 @@ def _read_or_create(path: Path) -> _SecretFile:
 
 
 def _create(path: Path) -> None:
-    """Write a complete file under another name, then link it into place: of several creators exactly one wins."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = path.with_name(f".{FILE_NAME}.{os.getpid()}.{secrets.token_hex(4)}")
     content = {name: secrets.token_urlsafe(NUM_BYTES) for name in _SecretFile.model_fields}
+    write_once(path, json.dumps(content).encode())
+
+
+def write_once(path: Path, content: bytes) -> None:
+    """Write a complete file (mode 0600) under another name, then link it into place: of several creators exactly one wins."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(content, file)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         _link_unless_there(draft, path)
