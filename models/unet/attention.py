@@ -4,8 +4,10 @@ Shape suffixes: B = rows, L = positions (H times W), S = text tokens, C = channe
 columns.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -34,16 +36,33 @@ class TransformerSizes:
 
 
 @dataclass(frozen=True, eq=False)
+class ImageRows:
+    """Rows that look at pictures too, with equally many tokens (decoupled cross-attention: Ye et al. 2023, arXiv:2308.06721, 3.2.2).
+
+    Attributes:
+        rows: which of the forward's rows they are, R.
+        scales: weight of what each row sees in them, R x 1 x 1 x 1, float32.
+        keys_values: of each row, for each cross-attention of the network: keys and values of its image tokens side by side, S x 2 C.
+    """
+
+    rows: Tensor
+    scales: Tensor
+    keys_values: Sequence[Sequence[Tensor]]
+
+
+@dataclass(frozen=True, eq=False)
 class Context:
     """What attention reads beside the feature map.
 
     Attributes:
         text_BSC: features of text tokens, padding included.
         query_chunk: queries that attend to each other at a time, to save memory; None for all.
+        images: rows that look at pictures; each at most once.
     """
 
     text_BSC: Tensor
     query_chunk: int | None = None
+    images: tuple[ImageRows, ...] = ()
 
 
 class Output(nn.Sequential):
@@ -68,7 +87,13 @@ class SelfAttention(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Every position gathers from the text of its row."""
+    """Every position gathers from the text of its row, and apart from that from its pictures.
+
+    Attributes:
+        place: which of the network's cross-attentions it is; the network says so.
+    """
+
+    place: int = 0
 
     def __init__(self, sizes: TransformerSizes) -> None:
         super().__init__()
@@ -79,10 +104,16 @@ class CrossAttention(nn.Module):
 
     def forward(self, x_BLC: Tensor, context: Context) -> Tensor:
         q_BNLD = self.to_q(x_BLC).unflatten(-1, (self._heads, -1)).transpose(1, 2)
-        kv_BS2ND = self.to_kv(context.text_BSC).unflatten(-1, (2, self._heads, -1))
-        k_BNSD, v_BNSD = kv_BS2ND.permute(2, 0, 3, 1, 4).unbind(0)
-        seen_BNLD = functional.scaled_dot_product_attention(q_BNLD, k_BNSD, v_BNSD)
+        seen_BNLD = self._seen(q_BNLD, self.to_kv(context.text_BSC))
+        for images in context.images:
+            kv_RSC = torch.stack([keys_values[self.place] for keys_values in images.keys_values])
+            more_RNLD = images.scales * self._seen(q_BNLD[images.rows], kv_RSC)
+            seen_BNLD = seen_BNLD.index_add(0, images.rows, more_RNLD.to(seen_BNLD.dtype))
         return self.to_out(seen_BNLD.transpose(1, 2).flatten(2))
+
+    def _seen(self, q_BNLD: Tensor, kv_BSC: Tensor) -> Tensor:
+        k_BNSD, v_BNSD = kv_BSC.unflatten(-1, (2, self._heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+        return functional.scaled_dot_product_attention(q_BNLD, k_BNSD, v_BNSD)
 
 
 class GeGlu(nn.Module):

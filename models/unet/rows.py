@@ -15,6 +15,7 @@ from torch import Tensor
 from models.latents import packed, unpacked
 from models.unet.attention import Context
 from models.unet.controls import UnetControl, residuals
+from models.unet.images import UnetImages, image_rows
 from models.unet.unet import Unet
 
 
@@ -28,6 +29,7 @@ class UnetConstants:
         rows: positions from top to bottom.
         columns: positions from left to right.
         controls: ControlNets that steer it, in the order in which they are summed.
+        images: pictures that it looks at beside its text.
     """
 
     text_SC: Tensor
@@ -35,11 +37,13 @@ class UnetConstants:
     rows: int
     columns: int
     controls: tuple[UnetControl, ...] = ()
+    images: UnetImages | None = None
 
     @property
     def nbytes(self) -> int:
         """Memory that they take."""
-        return self.text_SC.nbytes + self.vec_TC.nbytes + sum(control.nbytes for control in self.controls)
+        beside = sum(control.nbytes for control in self.controls) + (0 if self.images is None else self.images.nbytes)
+        return self.text_SC.nbytes + self.vec_TC.nbytes + beside
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,5 +91,6 @@ def _together(unet: Unet, rows: Sequence[UnetRow], query_chunk: int | None) -> l
     text_BSC = torch.stack([row.text_SC for row in constants])
     x_BCHW, steps = x_BCHW.contiguous(), [row.step for row in rows]
     added = residuals(x_BCHW, text_BSC, [row.controls for row in constants], steps, query_chunk)
-    out_BCHW = unet.predict(x_BCHW, vec_BC, Context(text_BSC, query_chunk), added)
+    images = image_rows([row.images for row in constants], steps, x_BCHW.device)
+    out_BCHW = unet.predict(x_BCHW, vec_BC, Context(text_BSC, query_chunk, images), added)
     return list(packed(out_BCHW).unbind(0))

@@ -8,7 +8,7 @@ Shape suffixes: B = rows, C = channels, H, W = rows and columns, S = text tokens
 Time: steps of training, 0 to 999, the last being pure noise; they need not be whole.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.layers.timestep import sinusoidal_features
-from models.unet.attention import Context, TransformerSizes
+from models.unet.attention import Context, CrossAttention, TransformerSizes
 from models.unet.blocks import BlockSizes, DownLevel, Middle, UpLevel
 
 
@@ -99,6 +99,16 @@ class UnetParams:
     def num_skips(self) -> int:
         """Maps that the way down hands to the way up."""
         return len(self.skip_channels)
+
+    @property
+    def cross_attention_channels(self) -> tuple[int, ...]:
+        """Channels of all cross-attentions: of the way down, the way up and the middle, in the order that image adapters count."""
+        ways = zip(self.block_channels, self.depths, strict=True)
+        down = [(channels, depth * self.layers_per_block) for channels, depth in ways]
+        ways = zip(self.block_channels[::-1], self.depths[::-1], strict=True)
+        up = [(channels, depth * (self.layers_per_block + 1)) for channels, depth in ways]
+        every = [*down, *up, (self.block_channels[-1], self.middle_depth)]
+        return tuple(channels for channels, times in every for _ in range(times))
 
     def attention(self, level: int, depth: int) -> TransformerSizes:
         """Sizes of the transformers of a level."""
@@ -205,6 +215,13 @@ class Unet(Encoder):
         self.up_blocks = nn.ModuleList(_up_level(params, level, skips) for level in reversed(range(len(channels))))
         self.conv_norm_out = sizes.norm(channels[0])
         self.conv_out = nn.Conv2d(channels[0], params.out_channels, 3, padding=1)
+        for place, attention in enumerate(self.cross_attentions()):
+            attention.place = place
+
+    def cross_attentions(self) -> Iterator[CrossAttention]:
+        """All of them, in the order of params.cross_attention_channels."""
+        for part in (self.down_blocks, self.up_blocks, self.mid_block):
+            yield from (module for module in part.modules() if isinstance(module, CrossAttention))
 
     def forward(
         self,
