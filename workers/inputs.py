@@ -11,7 +11,7 @@ from app.core.inputs.header import DAMAGED
 from app.core.spec import GenerationSpec, InputImage, Role
 from app.core.storage.base import ObjectMissing, ObjectStore
 from models.images import upright
-from models.pipeline.request import EdgeThresholds, Margins, PictureInputs
+from models.pipeline.request import Control, EdgeThresholds, Margins, PictureInputs
 from workers.errors import InputLost, InputUnreadable
 
 Pictures = list[tuple[Role, Image.Image]]
@@ -38,6 +38,16 @@ async def pictures_of(spec: GenerationSpec, store: ObjectStore) -> PictureInputs
         control_source=_only(pictures, "control_source"),
         edges=edges,
         image_prompts=tuple(_of(pictures, "image_prompt")),
+        controls=_controls(spec, pictures),
+    )
+
+
+def _controls(spec: GenerationSpec, pictures: Pictures) -> tuple[Control, ...]:
+    """Every ControlNet with the picture of its place."""
+    followed = _of(pictures, "controlnet")
+    return tuple(
+        Control(control.network, picture, control.scale, control.start, control.end)
+        for control, picture in zip(spec.controls, followed, strict=True)
     )
 
 

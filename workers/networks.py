@@ -10,18 +10,21 @@ import structlog
 import torch
 
 import models
+from models.checkpoints.control_folder import is_control
 from models.checkpoints.folder import INDEX, is_image_prompter
 from models.errors import ModelError
 from models.pipeline.components import Components
+from models.pipeline.controls import ControlNetwork
 from models.pipeline.image_prompts import ImagePrompter
-from models.pipeline.loading import load_components, load_image_prompter
-from workers.engine.lazy_network import LazyNetwork, weight_bytes
+from models.pipeline.loading import load_components, load_control, load_image_prompter
+from workers.engine.lazy_network import LazyNetwork
+from workers.engine.lazy_part import Current, LazyPart, Part, weight_bytes
 from workers.engine.network import Network, PipelineNetwork
 from workers.engine.residency import Residency
 
 BUNDLED = Path(models.__file__).parent / "bundled"
 
-Part = TypeVar("Part", Components, ImagePrompter)
+Kind = TypeVar("Kind", Components, ImagePrompter, ControlNetwork)
 
 log = structlog.stdlib.get_logger()
 
@@ -44,16 +47,27 @@ class LoadedNetworks:
         networks: by name.
         prompters: what turns pictures into prompts, by name; networks that take such prompts hold theirs.
         residency: whose weights are on the device.
+        controls: ControlNets, by name; a request says which of them it needs.
     """
 
     networks: Mapping[str, Network]
     prompters: Mapping[str, ImagePrompter]
     residency: Residency = field(default_factory=Residency)
+    controls: Mapping[str, Part] = field(default_factory=dict[str, Part])
 
     @property
     def revisions(self) -> dict[str, str]:
         """Of everything that is loaded, by name."""
-        return {name: part.revision for name, part in {**self.networks, **self.prompters}.items()}
+        parts = {**self.networks, **self.prompters, **self.controls}
+        return {name: part.revision for name, part in parts.items()}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where networks shall live and in which type they shall run; None: what each one says."""
+
+    device: torch.device
+    dtype: torch.dtype | None
 
 
 def load_networks(
@@ -71,73 +85,101 @@ def load_networks(
     Raises:
         NoNetworks: none could.
     """
-    folders = network_folders(roots)
-    prompting = {name: folder for name, folder in folders.items() if _prompts(folder)}
+    folders, place = network_folders(roots), Place(device, dtype)
+    prompting = {name: folder for name, folder in folders.items() if _is(is_image_prompter, folder)}
+    steering = {name: folder for name, folder in folders.items() if _is(is_control, folder)}
     prompters = _loaded(prompting, lambda folder: load_image_prompter(folder, device, dtype or torch.bfloat16))
-    drawing = {name: folder for name, folder in folders.items() if name not in prompting}
+    drawing = {name: folder for name, folder in folders.items() if name not in prompting and name not in steering}
     if budget_bytes is None:
-        found = _all_at_once(drawing, prompters, device, dtype)
+        found = _all_at_once(drawing, steering, prompters, place)
     else:
         left_bytes = budget_bytes - sum(weight_bytes(prompter) for prompter in prompters.values())
-        found = _as_needed(drawing, prompters, device, dtype, left_bytes)
+        found = _as_needed(drawing, steering, prompters, place, left_bytes)
     if not found.networks:
         raise NoNetworks(f"no network could be loaded; folders found: {', '.join(folders) or 'none'}")
     return found
 
 
 def _all_at_once(
-    folders: Mapping[str, Path],
-    prompters: Mapping[str, ImagePrompter],
-    device: torch.device,
-    dtype: torch.dtype | None,
+    folders: Mapping[str, Path], steering: Mapping[str, Path], prompters: Mapping[str, ImagePrompter], place: Place
 ) -> LoadedNetworks:
-    components = _loaded(folders, lambda folder: load_components(folder, device, dtype))
+    components = _loaded(folders, lambda folder: load_components(folder, place.device, place.dtype))
+    dtypes = _dtypes(_loaded(steering, lambda folder: load_control(folder, "meta"), "ControlNet found"), components)
+    whole = {name: steering[name] for name in dtypes}
+    controls = _loaded(whole, lambda folder: load_control(folder, place.device, dtypes[folder.name]))
     networks = {
-        name: PipelineNetwork(name, part, prompters.get(part.spec.image_prompter or ""))
+        name: PipelineNetwork(name, part, prompters.get(part.spec.image_prompter or ""), controls)
         for name, part in components.items()
     }
-    return LoadedNetworks(networks, prompters)
+    return LoadedNetworks(networks, prompters, controls=controls)
+
+
+def _dtypes(controls: Mapping[str, ControlNetwork], components: Mapping[str, Components]) -> dict[str, torch.dtype]:
+    """The type in which each ControlNet runs: that of the first network that it fits."""
+
+    def dtype(control: ControlNetwork) -> torch.dtype:
+        fitting = (part.dtype for part in components.values() if part.takes_control(control.network))
+        return next(fitting, torch.bfloat16)
+
+    return {name: dtype(control) for name, control in controls.items()}
 
 
 def _as_needed(
     folders: Mapping[str, Path],
+    steering: Mapping[str, Path],
     prompters: Mapping[str, ImagePrompter],
-    device: torch.device,
-    dtype: torch.dtype | None,
+    place: Place,
     budget_bytes: int,
 ) -> LoadedNetworks:
     """Outlines of all, checked like the networks themselves, and the weights of as many as fit."""
-    outlines = _loaded(folders, lambda folder: load_components(folder, "meta", dtype), "network found")
+    outlines = _loaded(folders, lambda folder: load_components(folder, "meta", place.dtype), "network found")
+    controls = _lazy_controls(steering, outlines, place)
     networks: dict[str, LazyNetwork] = {}
     for name, outline in outlines.items():
-        load = partial(_load_one, name, folders[name], device, dtype)
-        network = LazyNetwork(name, outline, load, prompters.get(outline.spec.image_prompter or ""))
+        load = partial(_load_one, name, folders[name], place)
+        prompter = prompters.get(outline.spec.image_prompter or "")
+        network = LazyNetwork(name, outline, load, prompter, Current(controls))
         if network.num_bytes > budget_bytes:
             log.error("network left out", network=name, num_bytes=network.num_bytes, budget_bytes=budget_bytes)
             continue
         networks[name] = network
-    residency = Residency(networks.values(), budget_bytes)
+    residency = Residency([*networks.values(), *controls.values()], budget_bytes)
     for name in networks:
-        if residency.can_be_ready(name, residency.loaded):
-            residency.make_ready(name, residency.loaded)
-    return LoadedNetworks(networks, prompters, residency)
+        if residency.can_be_ready((name,), residency.loaded):
+            residency.make_ready((name,), residency.loaded)
+    return LoadedNetworks(networks, prompters, residency, controls)
 
 
-def _load_one(name: str, folder: Path, device: torch.device, dtype: torch.dtype | None) -> Components:
-    components = load_components(folder, device, dtype)
+def _lazy_controls(
+    steering: Mapping[str, Path], outlines: Mapping[str, Components], place: Place
+) -> dict[str, LazyPart[ControlNetwork]]:
+    """ControlNets whose weights come when a request names them."""
+    dtypes = _dtypes(_loaded(steering, lambda folder: load_control(folder, "meta"), "ControlNet found"), outlines)
+    return {
+        name: LazyPart(
+            name,
+            load_control(steering[name], "meta", dtype),
+            partial(load_control, steering[name], place.device, dtype),
+        )
+        for name, dtype in dtypes.items()
+    }
+
+
+def _load_one(name: str, folder: Path, place: Place) -> Components:
+    components = load_components(folder, place.device, place.dtype)
     log.info("weights loaded", network=name)
     return components
 
 
-def _prompts(folder: Path) -> bool:
+def _is(kind: Callable[[Path], bool], folder: Path) -> bool:
     try:
-        return is_image_prompter(folder)
+        return kind(folder)
     except ModelError:
         return False  # said again, and logged, when it is loaded
 
 
-def _loaded(folders: Mapping[str, Path], load: Callable[[Path], Part], said: str = "network loaded") -> dict[str, Part]:
-    loaded: dict[str, Part] = {}
+def _loaded(folders: Mapping[str, Path], load: Callable[[Path], Kind], said: str = "network loaded") -> dict[str, Kind]:
+    loaded: dict[str, Kind] = {}
     for name, folder in folders.items():
         try:
             part = load(folder)

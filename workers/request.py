@@ -19,6 +19,7 @@ def request_of(claim: Claim, clock: Clock, inputs: PictureInputs = NO_PICTURES) 
     return Request(
         key=claim.held,
         network=claim.spec.network,
+        beside=claim.spec.networks[1:],
         draw=_draw_request(claim.spec, inputs),
         priority=claim.priority,
         arrived_at_s=monotonic_s(claim.queued_at),

@@ -47,7 +47,7 @@ def check_controls(components: Components, request: DrawRequest, controls: Contr
         found = controls.get(control.network)
         if found is None:
             raise UnsupportedInput(f"controls: there is no ControlNet {control.network!r} beside this network")
-        if not components.takes_control(found.network):
+        if found.dtype is not components.dtype or not components.takes_control(found.network):
             raise UnsupportedInput(f"controls: {control.network} does not fit {components.spec.name}")
 
 

@@ -12,7 +12,7 @@ from models.pipeline.loading import load_components
 from models.pipeline.request import DrawRequest, PictureInputs
 from tests.fixtures.tiny_models import tiny_flux1_folder, tiny_klein_folder, tiny_redux_folder
 from tests.models.pipeline.parity import picture
-from workers.engine.lazy_network import weight_bytes
+from workers.engine.lazy_part import weight_bytes
 from workers.networks import NoNetworks, load_networks, network_folders
 
 CPU = torch.device("cpu")
@@ -80,7 +80,7 @@ def test_networks_beyond_the_budget_are_known_at_once_and_loaded_in_turn(tmp_pat
     asked = DrawRequest("p", 0, 64, 64, 1, 1.0)
     assert loaded.networks["other"].run_of(asked) == whole.networks["other"].run_of(asked)
     for name in ("other", "one"):
-        loaded.residency.make_ready(name)
+        loaded.residency.make_ready((name,))
         assert loaded.residency.loaded == (name,)
         ours, expected = (found.networks[name].encode("p", 24).tokens_LC for found in (loaded, whole))
         assert torch.equal(ours, expected)
@@ -100,5 +100,5 @@ def test_weights_that_were_exchanged_under_a_worker_are_not_taken_for_its_own(tm
     with (tmp_path / "other" / "generation.json").open("a") as file:
         file.write("\n")
     with pytest.raises(CheckpointError, match="the weights of other have changed"):
-        loaded.residency.make_ready("other")
+        loaded.residency.make_ready(("other",))
     assert loaded.residency.loaded == ()

@@ -9,7 +9,7 @@ from math import inf
 
 import torch
 
-from models.errors import ModelError
+from models.errors import ModelError, UnsupportedInput
 from models.pipeline.components import TextFeatures
 from workers.engine.conditioning import PromptCache, PromptKey
 from workers.engine.costs import Costs
@@ -79,7 +79,11 @@ class Engine:
         if network is None:
             raise UnknownNetwork(f"network {request.network!r} is not loaded here; loaded: {', '.join(self._networks)}")
         run, asked = network.run_of(request.draw), request.draw
-        shape = Shape(request.network, asked.width, asked.height, run.num_passes, run.reference_pixels)
+        if not self._residency.can_be_ready(request.networks, ()):
+            raise UnsupportedInput(f"{', '.join(request.networks)} do not fit in this worker's memory together")
+        shape = Shape(
+            request.network, asked.width, asked.height, run.num_passes, run.reference_pixels, run.num_controls
+        )
         self._rows[request.key] = Row(request, shape, run.num_steps)
 
     def remove(self, key: RowKey) -> bool:
@@ -122,7 +126,7 @@ class Engine:
             return True
         self._emit(Began(row.request.key))
         try:
-            self._residency.make_ready(row.request.network, running)
+            self._residency.make_ready(row.request.networks, running)
             row.denoising = self._prepared(row)
         except ROW_ERRORS as error:
             self._fail(row, error)
@@ -204,7 +208,7 @@ class Engine:
 
     def _running(self) -> set[str]:
         """Networks of rows that have begun."""
-        return {row.request.network for row in self._rows.values() if row.denoising is not None}
+        return {name for row in self._rows.values() if row.denoising is not None for name in row.request.networks}
 
     def _candidates(self) -> list[Candidate]:
         running = self._running()
@@ -217,12 +221,14 @@ class Engine:
             key=request.key,
             shape=row.shape,
             priority=request.priority,
-            work_left_s=row.steps_left * step_s + self.costs.end_s(row.shape) + self._residency.load_s(request.network),
+            work_left_s=row.steps_left * step_s
+            + self.costs.end_s(row.shape)
+            + self._residency.load_s(request.networks),
             expected_left_s=request.expected_s * row.steps_left / row.num_steps,
             arrived_at_s=request.arrived_at_s,
             deadline_at_s=request.deadline_at_s,
             has_begun=row.denoising is not None,
             is_alone=request.is_deterministic,
             is_suspect=request.is_suspect,
-            has_room=self._residency.can_be_ready(request.network, running),
+            has_room=self._residency.can_be_ready(request.networks, running),
         )

@@ -4,28 +4,29 @@ from collections.abc import Callable, Sequence
 
 from numpy import uint8
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.errors import CheckpointError
 from models.pipeline.components import Components, TextFeatures
 from models.pipeline.conditions import Start
+from models.pipeline.controls import NO_CONTROLS, Controls
 from models.pipeline.image_prompts import ImagePrompter
 from models.pipeline.request import DrawRequest
+from workers.engine.lazy_part import weight_bytes
 from workers.engine.network import Encode, PipelineNetwork, Run
 from workers.engine.row import Denoising
-
-
-def weight_bytes(part: Components | ImagePrompter) -> int:
-    """Bytes of all parameters and buffers of what a folder holds; the same on the meta device."""
-    modules = [value for value in vars(part).values() if isinstance(value, nn.Module)]
-    return sum(tensor.nbytes for module in modules for tensor in (*module.parameters(), *module.buffers()))
 
 
 class LazyNetwork:
     """A PipelineNetwork that workers.engine.residency loads and unloads; between the two it can do everything."""
 
     def __init__(
-        self, name: str, outline: Components, load: Callable[[], Components], prompter: ImagePrompter | None = None
+        self,
+        name: str,
+        outline: Components,
+        load: Callable[[], Components],
+        prompter: ImagePrompter | None = None,
+        controls: Controls = NO_CONTROLS,
     ) -> None:
         """
         Args:
@@ -33,13 +34,15 @@ class LazyNetwork:
             outline: the same components on the meta device: all is there but the numbers.
             load: returns them on the device.
             prompter: reads picture prompts, where the network takes them.
+            controls: ControlNets of this worker; outlines do until a row begins.
         """
         self.name = name
         self.revision = outline.revision
         self.num_bytes = weight_bytes(outline)
-        self._outline = PipelineNetwork(name, outline, prompter)
+        self._outline = PipelineNetwork(name, outline, prompter, controls)
         self._load = load
         self._prompter = prompter
+        self._controls = controls
         self._loaded: PipelineNetwork | None = None
 
     def load(self) -> None:
@@ -51,7 +54,7 @@ class LazyNetwork:
         components = self._load()
         if components.revision != self.revision:
             raise CheckpointError(f"the weights of {self.name} have changed since this worker was started")
-        self._loaded = PipelineNetwork(self.name, components, self._prompter)
+        self._loaded = PipelineNetwork(self.name, components, self._prompter, self._controls)
 
     def unload(self) -> None:
         """Let go of the weights."""

@@ -15,6 +15,7 @@ from torch import Tensor
 from models.latents import latent_grid
 from models.pipeline.components import Components, TextFeatures
 from models.pipeline.conditions import Start, num_reference_tokens, num_run_steps, start
+from models.pipeline.controls import NO_CONTROLS, Controls, check_controls
 from models.pipeline.denoising import StepInput, advance
 from models.pipeline.drawing import decode, encode_request
 from models.pipeline.image_prompts import ImagePrompter
@@ -33,6 +34,8 @@ class Run(NamedTuple):
     num_passes: int
     """Forwards a step."""
     reference_pixels: int
+    num_controls: int = 0
+    """ControlNets beside every forward."""
 
 
 class Network(Protocol):
@@ -74,25 +77,42 @@ class Network(Protocol):
 class PipelineNetwork:
     """A folder's components, run by models.pipeline. A row's picture equals models.pipeline.drawing.draw's, bit for bit."""
 
-    def __init__(self, name: str, components: Components, prompter: ImagePrompter | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        components: Components,
+        prompter: ImagePrompter | None = None,
+        controls: Controls = NO_CONTROLS,
+    ) -> None:
+        """
+        Args:
+            name: of the network.
+            components: of its folder.
+            prompter: reads picture prompts, where the network takes them.
+            controls: ControlNets of this worker, whether they fit this network or not; their weights must be there when a row begins.
+        """
         self.name = name
         self.revision = components.revision
         self._components = components
         self._prompter = prompter
+        self._controls = controls
 
     def run_of(self, asked: DrawRequest) -> Run:
         check_request(self._components.spec, asked)
+        check_controls(self._components, asked, self._controls)
         return Run(
             num_run_steps(self._components, asked),
             guidance_plan(self._components.spec, asked).num_passes,
             num_reference_tokens(self._components, asked) * self._components.pixels_per_position**2,
+            len(asked.inputs.controls),
         )
 
     def encode(self, text: str, max_length: int) -> TextFeatures:
         return self._components.encode_text(text, max_length)
 
     def start(self, asked: DrawRequest, encode: Encode) -> Start:
-        return start(self._components, asked, *encode_request(self._components, asked, self._prompter, encode))
+        texts = encode_request(self._components, asked, self._prompter, encode)
+        return start(self._components, asked, *texts, self._controls)
 
     def advance(self, rows: Sequence[Denoising]) -> list[Tensor]:
         moved = advance(self._components, [StepInput(row.latents_LC, row.conditions, row.step) for row in rows])

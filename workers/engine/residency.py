@@ -62,24 +62,27 @@ class Residency:
         """Whose weights are on the device, the least recently used first."""
         return tuple(self._loaded)
 
-    def can_be_ready(self, name: str, running: Collection[str]) -> bool:
-        """Whether this network is there, or fits beside those that run."""
-        network = self._networks.get(name)
-        if network is None or name in self._loaded or self._budget_bytes is None:
+    def can_be_ready(self, names: Collection[str], running: Collection[str]) -> bool:
+        """Whether these networks are there, or fit together beside those that run."""
+        if self._budget_bytes is None or all(name in self._loaded for name in names if name in self._networks):
             return True
-        staying = sum(other.num_bytes for other in self._loaded.values() if other.name in running)
-        return staying + network.num_bytes <= self._budget_bytes
+        staying = {name for name in (*names, *running) if name in self._networks}
+        return sum(self._networks[name].num_bytes for name in staying) <= self._budget_bytes
 
-    def load_s(self, name: str) -> float:
-        """Seconds until this network is there, by how fast the last one was loaded; 0 if it is."""
-        network = self._networks.get(name)
-        return 0.0 if network is None or name in self._loaded else network.num_bytes / self._bytes_per_s
+    def load_s(self, names: Collection[str]) -> float:
+        """Seconds until these networks are there, by how fast the last one was loaded; 0 if they are."""
+        away = [network for name, network in self._networks.items() if name in names and name not in self._loaded]
+        return sum(network.num_bytes for network in away) / self._bytes_per_s
 
-    def make_ready(self, name: str, running: Collection[str] = ()) -> None:
-        """Load this network unless it is there, and put others out for it as far as needed, none that runs.
+    def make_ready(self, names: Collection[str], running: Collection[str] = ()) -> None:
+        """Load these networks unless they are there, and put others out for them as far as needed, none that runs.
 
-        Raises whatever loading raises; those that were put out for it stay out.
+        Raises whatever loading raises; those that were put out stay out.
         """
+        for name in names:
+            self._make_one_ready(name, {*names, *running})
+
+    def _make_one_ready(self, name: str, running: Collection[str]) -> None:
         network = self._networks.get(name)
         if network is None:
             return

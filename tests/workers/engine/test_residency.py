@@ -136,5 +136,5 @@ def test_a_network_that_cannot_be_loaded_fails_its_rows_alone() -> None:
 def test_what_runs_is_in_the_way_of_what_it_leaves_no_room_for(running: tuple[str, ...], fits: bool) -> None:
     bench = Bench(6)
     for name in ("a", "b"):
-        bench.residency.make_ready(name)
-    assert bench.residency.can_be_ready("c", running) is fits
+        bench.residency.make_ready((name,))
+    assert bench.residency.can_be_ready(("c",), running) is fits
