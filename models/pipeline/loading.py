@@ -28,7 +28,8 @@ from models.pipeline.controls import ControlNetwork
 from models.pipeline.flux1 import Flux1Components
 from models.pipeline.flux2 import Flux2Components
 from models.pipeline.image_prompts import ImagePrompter
-from models.pipeline.sd import SdComponents, SdText
+from models.pipeline.sd import SdComponents
+from models.pipeline.sd_text import SdText
 from models.samplers.trajectories import DiffusionTrajectory, FlowTrajectory
 from models.specs import Channels, Guidance
 from models.text.tokenizers import ChatTokenizer, ClipTokenizer, MistralChatTokenizer, T5Tokenizer
