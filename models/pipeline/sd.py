@@ -29,6 +29,7 @@ from models.vae.decoding import decoded
 from models.vae.encoding import encoded
 from models.vae.tiling import Tiling
 
+
 @dataclass(frozen=True, eq=False)
 class SdComponents:
     """A folder of Stable Diffusion 1.5 or SDXL, loaded. Fields that models.pipeline.components names are described there."""
