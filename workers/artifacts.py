@@ -1,19 +1,26 @@
-"""Encoding of finished images: PNG through OpenCV, JPEG and WebP through Pillow. The same pixels always give the same bytes.
+"""Encoding of finished images: PNG through OpenCV, JPEG and WebP through Pillow. The same pixels always give the same bytes, until they
+are signed.
 
 Which encoder, and with which options, was chosen by measuring: tests/benchmarks/README.md, bench_tail.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import cv2
 from numpy import uint8
 from numpy.typing import NDArray
 from PIL import Image
 
+from app.core.spec import GenerationSpec
 from app.core.storage.base import CONTENT_TYPES
+from workers.provenance.generation_data import GenerationData
+from workers.provenance.manifest import manifest_of
+from workers.provenance.software import software_version
+from workers.provenance.text_chunks import with_png_texts
 
 OutputFormat = Literal["png", "jpeg", "webp"]
 
@@ -31,6 +38,12 @@ _SAVE_OPTIONS: dict[Literal["jpeg", "webp"], dict[str, int]] = {
 }
 
 
+class Signer(Protocol):
+    """Whoever puts content credentials into files: workers.provenance.credentials, where its library is loaded."""
+
+    def signed(self, data: bytes, content_type: str, manifest: Mapping[str, Any]) -> bytes: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Artifact:
     """An encoded image."""
@@ -42,24 +55,57 @@ class Artifact:
     height: int
 
 
-def encode(image_HWC: NDArray[uint8], output_format: OutputFormat, quality: int | None = None) -> Artifact:
-    """Encode RGB pixels at their own size; `quality` of JPEG and WebP is 0 to 100, None for ours. PNG has none."""
-    data = _png(image_HWC) if output_format == "png" else _lossy(image_HWC, output_format, quality)
+def encode(
+    image_HWC: NDArray[uint8],
+    output_format: OutputFormat,
+    quality: int | None = None,
+    about: GenerationData | None = None,
+) -> Artifact:
+    """Encode RGB pixels at their own size.
+
+    Args:
+        image_HWC: rows, columns, channels.
+        output_format: of the file.
+        quality: of JPEG and WebP, 0 to 100, None for ours. PNG has none.
+        about: how it was made, to be written into the file; the pixels stay the same.
+    """
+    data = _png(image_HWC, about) if output_format == "png" else _lossy(image_HWC, output_format, quality, about)
     height, width = image_HWC.shape[:2]
+    return _artifact(data, output_format, width, height)
+
+
+def signed(artifact: Artifact, spec: GenerationSpec, credentials: Signer) -> Artifact:
+    """The same picture with content credentials. Each signature is another: the same pixels give other bytes each time.
+
+    Raises:
+        SigningFailed: it cannot be signed.
+    """
+    data = credentials.signed(artifact.data, artifact.content_type, manifest_of(spec, software_version()))
+    return _artifact(data, spec.output_format, artifact.width, artifact.height)
+
+
+def _artifact(data: bytes, output_format: OutputFormat, width: int, height: int) -> Artifact:
     return Artifact(data, CONTENT_TYPES[output_format], sha256(data).hexdigest(), width, height)
 
 
-def _png(image_HWC: NDArray[uint8]) -> bytes:
+def _png(image_HWC: NDArray[uint8], about: GenerationData | None) -> bytes:
     is_encoded, data = cv2.imencode(".png", cv2.cvtColor(image_HWC, cv2.COLOR_RGB2BGR), _PNG_FLAGS)
     if not is_encoded:
         raise ValueError(f"no PNG can be made of {image_HWC.shape} pixels")
-    return data.tobytes()
+    return data.tobytes() if about is None else with_png_texts(data.tobytes(), about.png_texts())
 
 
-def _lossy(image_HWC: NDArray[uint8], output_format: Literal["jpeg", "webp"], quality: int | None) -> bytes:
+def _lossy(
+    image_HWC: NDArray[uint8],
+    output_format: Literal["jpeg", "webp"],
+    quality: int | None,
+    about: GenerationData | None,
+) -> bytes:
     buffer = BytesIO()
-    options = _SAVE_OPTIONS[output_format]
+    options: dict[str, Any] = dict(_SAVE_OPTIONS[output_format])
     if quality is not None:
-        options = options | {"quality": quality}
+        options["quality"] = quality
+    if about is not None:
+        options["exif"] = about.exif()
     Image.fromarray(image_HWC).save(buffer, format=output_format, **options)
     return buffer.getvalue()

@@ -73,6 +73,20 @@ class StoreUnavailable(TransientJobError):
         super().__init__("store_unavailable", "the image was made but could not be stored")
 
 
+class SigningFailed(TransientJobError):
+    """The result could not be given its content credentials."""
+
+    def __init__(self) -> None:
+        super().__init__("signing_failed", "the image was made but its content credentials could not be signed")
+
+
+class Unjudged(TransientJobError):
+    """The operator wants no picture shown that was not judged, and nobody judges."""
+
+    def __init__(self) -> None:
+        super().__init__("moderation_unavailable", "the image was made but could not be moderated; try again later")
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """What a kind of error becomes. Without a message the error's own is shown."""

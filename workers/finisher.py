@@ -1,7 +1,8 @@
-"""Finisher: what happens to a row after the engine. Encode in a thread, store, settle in one transaction, tell the gateway.
+"""Finisher: what happens to a row after the engine. Encode in a thread, have it judged, sign, store, settle in one transaction, tell
+the gateway.
 
-The order is the promise: the picture is durable before the row says so, and the row says so before anybody is told. A settle
-that is refused means that the row is no longer this attempt's; then the object of this attempt goes.
+The order is the promise: what may not be shown is never stored, the picture is durable before the row says so, and the row says so
+before anybody is told. A settle that is refused means that the row is no longer this attempt's; then the object of this attempt goes.
 """
 
 import asyncio
@@ -13,18 +14,21 @@ from numpy.typing import NDArray
 
 from app.core.claims import Delivered, Failed
 from app.core.clock import Clock
-from app.core.events.base import Done, EventBus
+from app.core.errors import ModerationUnavailable
+from app.core.events.base import Done
 from app.core.ids import result_key
+from app.core.spec import GenerationSpec
 from app.core.states import FINAL_STATES, GenerationState
-from app.core.storage.base import ObjectStore
-from app.core.work.base import WorkPort
-from workers.artifacts import Artifact, encode
+from app.moderation.verdict import ALLOWED, RESULT, Verdict
+from workers.artifacts import Artifact, encode, signed
 from workers.engine.engine import ROW_ERRORS
-from workers.errors import JobError, StoreUnavailable, job_error
+from workers.errors import JobError, StoreUnavailable, Unjudged, job_error
 from workers.held import HeldRow, HeldRows
+from workers.links import Links
 from workers.retrying import Persisted, delays, persist
 
 MAX_PUTS = 4
+MAX_ASKED = 4
 
 log = structlog.stdlib.get_logger()
 
@@ -32,19 +36,28 @@ log = structlog.stdlib.get_logger()
 class Finisher:
     """Settles held rows, one call each; when it returns, the row is no longer held."""
 
-    def __init__(self, port: WorkPort, store: ObjectStore, events: EventBus, held: HeldRows, clock: Clock) -> None:
-        self._port = port
-        self._store = store
-        self._events = events
+    def __init__(self, links: Links, held: HeldRows, clock: Clock) -> None:
+        self._port = links.port
+        self._store = links.store
+        self._events = links.events
+        self._marks = links.marks
+        self._judge = links.judge
         self._held = held
         self._clock = clock
 
     async def deliver(self, row: HeldRow, image_HWC: NDArray[uint8]) -> None:
-        """Store the image and settle the row as ready, or as failed when the image cannot be encoded or stored."""
+        """Store the image and settle the row as ready; as moderated when it may not be shown, and as failed when it cannot be encoded,
+        judged, signed or stored."""
         spec = row.claim.spec
         object_key = result_key(*row.key, spec.output_format)
         try:
-            artifact = await asyncio.to_thread(encode, image_HWC, spec.output_format, spec.output_quality)
+            about = self._marks.about(spec)
+            plain = await asyncio.to_thread(encode, image_HWC, spec.output_format, spec.output_quality, about)
+            verdict = await self._judged(plain, spec)
+            if verdict.is_blocked:
+                await self._moderate(row, verdict)
+                return
+            artifact = await self._signed(plain, spec)
             await self._put(row, object_key, artifact)
         except (JobError, *ROW_ERRORS) as error:
             await self.fail(row, error)
@@ -65,6 +78,31 @@ class Finisher:
     async def cancel(self, row: HeldRow) -> None:
         """Settle the row as cancelled."""
         await self._settle(row, GenerationState.CANCELLED, lambda: self._port.cancelled(*row.key))
+
+    async def _judged(self, artifact: Artifact, spec: GenerationSpec) -> Verdict:
+        """What the classifier says, asked a few times while it is away. Raises Unjudged when it is needed and never answered."""
+        if self._judge is None:
+            return ALLOWED
+        waits = delays()
+        for num_tries in range(1, MAX_ASKED + 1):
+            try:
+                return await self._judge.check_picture(
+                    artifact.data, artifact.content_type, RESULT, spec.safety_tolerance
+                )
+            except ModerationUnavailable:
+                if num_tries < MAX_ASKED:
+                    await asyncio.sleep(next(waits))
+        raise Unjudged
+
+    async def _signed(self, artifact: Artifact, spec: GenerationSpec) -> Artifact:
+        if self._marks.credentials is None:
+            return artifact
+        return await asyncio.to_thread(signed, artifact, spec, self._marks.credentials)
+
+    async def _moderate(self, row: HeldRow, verdict: Verdict) -> None:
+        """Settle the row as moderated: the reasons are kept, the picture is not, and it costs nothing."""
+        blocked = Failed("content_moderated", verdict.to_text(), retryable=False, state="content_moderated")
+        await self._settle(row, GenerationState.CONTENT_MODERATED, lambda: self._port.fail(*row.key, blocked))
 
     async def _settle(
         self, row: HeldRow, state: GenerationState, action: Callable[[], Awaitable[bool]]

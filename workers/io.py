@@ -59,7 +59,7 @@ class WorkerIO:
         self._held = HeldRows()
         self._claiming = Claiming(links, engine, self._held, rhythm.window, self._admit)
         self._leases = Leases(links.port, worker.id, engine, self._held, rhythm, clock)
-        self._finisher = Finisher(links.port, links.store, links.events, self._held, clock)
+        self._finisher = Finisher(links, self._held, clock)
         self._previews = Previews(links.events)
         self._throttle = ProgressThrottle(PROGRESS_INTERVAL_S)
         self._ending = asyncio.Event()
@@ -226,6 +226,8 @@ class WorkerIO:
 
     def _hear_of_preview(self, row: HeldRow, reply: Previewed | PreviewFailed) -> None:
         match reply:
+            case Previewed() if self._links.judge is not None:
+                pass  # nobody sees what has not been judged
             case Previewed():
                 self._start_for(row, self._previews.send(reply, row.claim.spec.width, row.claim.spec.height))
             case PreviewFailed(key, error):

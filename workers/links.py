@@ -8,7 +8,9 @@ from app.core.dispatch.base import Doorbell
 from app.core.events.base import EventBus
 from app.core.storage.base import ObjectStore
 from app.core.work.base import WorkPort
+from app.moderation.verdict import PictureModerator
 from workers.messages import Command
+from workers.provenance.marks import UNMARKED, Marks
 
 
 class EngineLink(Protocol):
@@ -29,6 +31,9 @@ class Links:
     events: EventBus
     doorbell: Doorbell
     schema_is_current: Callable[[], Awaitable[bool]]
+    marks: Marks = UNMARKED
+    judge: PictureModerator | None = None
+    """Who looks at finished pictures before anybody else does; None: nobody."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 
 import structlog
 
@@ -14,12 +14,15 @@ from app.core.config import Settings, WorkerSettings
 from app.core.db.engine import Database
 from app.core.db.version import schema_is_current
 from app.core.dispatch.sql import PollingDoorbell
+from app.core.errors import ConfigurationError
 from app.core.events.base import EventBus
 from app.core.events.opening import worker_events
 from app.core.ids import new_id
 from app.core.registry import WorkerRecord
 from app.core.storage.opening import open_store
 from app.core.work.sql import SqlWorkPort
+from app.moderation.opening import open_picture_moderator
+from app.moderation.verdict import PictureModerator
 from workers.engine.conditioning import PromptCache
 from workers.engine.engine import Engine
 from workers.engine.events import EngineEvent
@@ -29,6 +32,7 @@ from workers.links import Links, Rhythm
 from workers.loop import EngineLoop
 from workers.messages import EndWanted, Loaded, Reply, Stop
 from workers.networks import LoadedNetworks
+from workers.provenance.marks import Marks, open_marks
 
 PROMPT_CACHE_BYTES = 256 << 20
 ENGINE_JOIN_S = 5.0
@@ -115,24 +119,32 @@ class Worker:
 
     async def _serve(self) -> int:
         """Wait for the weights, then serve. Returns the exit code."""
-        database = Database.open(self._settings.database.url)
-        events = worker_events(self._settings)
-        await events.start()
         try:
+            marks = open_marks(self._settings, self._clock.utc_now())
+        except ConfigurationError as error:
+            log.error("pictures cannot be marked as the settings ask for", error=str(error))
+            return 1
+        async with AsyncExitStack() as stack:
+            database = Database.open(self._settings.database.url)
+            stack.push_async_callback(database.close)
+            events = worker_events(self._settings)
+            await events.start()
+            stack.push_async_callback(events.close)
+            judge = open_picture_moderator(self._settings.moderation, stack)
             match await self._replies.get():
                 case Loaded() as loaded:
                     self._is_loaded.set()
-                    return await self._io(database, events, loaded).run(loaded, self._replies)
+                    io = self._io(database, events, loaded, marks, judge)
+                    return await io.run(loaded, self._replies)
                 case EndWanted():
                     return 0
                 case reply:
                     log.error("the engine could not be started", reply=str(reply))
                     return 1
-        finally:
-            await events.close()
-            await database.close()
 
-    def _io(self, database: Database, events: EventBus, loaded: Loaded) -> WorkerIO:
+    def _io(
+        self, database: Database, events: EventBus, loaded: Loaded, marks: Marks, judge: PictureModerator | None
+    ) -> WorkerIO:
         settings, worker = self._settings, self._record()
         links = Links(
             port=SqlWorkPort(database, settings.queue, self._clock, worker.id, worker.pool, loaded.revisions),
@@ -140,6 +152,8 @@ class Worker:
             events=events,
             doorbell=self._doorbell,
             schema_is_current=lambda: schema_is_current(database),
+            marks=marks,
+            judge=judge,
         )
         queue, own = settings.queue, settings.worker
         rhythm = Rhythm(queue.window, queue.renew_s, own.drain_s, own.hung_after_s)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from app.core.config import ModerationSettings
 from app.core.metrics import MODERATED
-from app.moderation.classifier import HttpClassifier
+from app.moderation.classifier import ClassifierService, HttpClassifier, HttpPictureClassifier
 from app.moderation.keywords import BUILT_IN, KeywordPolicy, read_categories
-from app.moderation.verdict import ALLOWED, Moderator, Verdict
+from app.moderation.verdict import ALLOWED, Moderator, PictureModerator, Verdict
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,20 @@ def open_moderator(settings: ModerationSettings, stack: AsyncExitStack) -> Moder
     if settings.policy == "keywords":
         moderators.append(KeywordPolicy(BUILT_IN if settings.words is None else read_categories(settings.words)))
     if settings.classifier_url is not None:
-        is_needed = settings.without_classifier == "refuse"
-        classifier = HttpClassifier(settings.classifier_url, settings.classifier_timeout_s, is_needed=is_needed)
-        stack.push_async_callback(classifier.close)
-        moderators.append(classifier)
+        service = _service(settings.classifier_url, settings.classifier_timeout_s, settings, stack)
+        moderators.append(HttpClassifier(service))
     return InTurn(moderators)
+
+
+def open_picture_moderator(settings: ModerationSettings, stack: AsyncExitStack) -> PictureModerator | None:
+    """Who looks at pictures, if anybody does; the stack hangs up."""
+    if settings.picture_classifier_url is None:
+        return None
+    timeout_s = settings.picture_classifier_timeout_s
+    return HttpPictureClassifier(_service(settings.picture_classifier_url, timeout_s, settings, stack))
+
+
+def _service(url: str, timeout_s: float, settings: ModerationSettings, stack: AsyncExitStack) -> ClassifierService:
+    service = ClassifierService(url, timeout_s, is_needed=settings.without_classifier == "refuse")
+    stack.push_async_callback(service.close)
+    return service

@@ -51,6 +51,28 @@ class Moderator(Protocol):
         ...
 
 
+RESULT: Final = "result"
+"""What a finished picture is for, where the pictures of a request have their roles."""
+
+
+class PictureModerator(Protocol):
+    """Looks at pictures: those of a request before anything is reserved for it, and what was made before anybody gets it."""
+
+    async def check_picture(self, data: bytes, content_type: str, role: str, tolerance: int) -> Verdict:
+        """Judge a picture.
+
+        Args:
+            data: a PNG, JPEG or WebP, whole.
+            content_type: of it.
+            role: RESULT, or what the picture is for in its request (app.core.spec.Role).
+            tolerance: Black Forest Labs' safety_tolerance: 0 is strictest, 6 most tolerant.
+
+        Raises:
+            ModerationUnavailable: nobody can judge now, and the operator wants nothing shown unjudged.
+        """
+        ...
+
+
 def clamped(tolerance: int | None) -> int:
     """A caller's safety_tolerance in its range; clients send more than some routes allow."""
     return DEFAULT_TOLERANCE if tolerance is None else min(max(tolerance, STRICTEST), MOST_TOLERANT)
