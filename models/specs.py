@@ -68,6 +68,9 @@ class TextPolicy:
     zeroes_missing_negative: bool = False
 
 
+Dtype = Literal["float32", "bfloat16", "float16"]
+
+
 @dataclass(frozen=True)
 class GenerationDefaults:
     """What a request that leaves these out gets.
@@ -88,7 +91,7 @@ class GenerationDefaults:
     num_inference_steps: int
     guidance_scale: float
     strength: float
-    dtype: Literal["float32", "bfloat16"]
+    dtype: Dtype
     width: int
     height: int
 

@@ -15,7 +15,7 @@ from models.samplers.grids import Grid
 from models.samplers.methods import SD_METHODS, SDXL_METHODS, Methods, from_pure_noise
 from models.samplers.schedules import FlowSchedule, LinearMu, empirical_mu
 from models.samplers.trajectories import DiffusionTrajectory, FlowTrajectory, Trajectory
-from models.specs import GenerationDefaults, ModelSpec, spec_named
+from models.specs import Dtype, GenerationDefaults, ModelSpec, spec_named
 
 INDEX, GENERATION = "model_index.json", "generation.json"
 REDUX_PIPELINE = "FluxPriorReduxPipeline"
@@ -178,6 +178,8 @@ def _diffusion(methods: Methods[Grid], folder: Path) -> DiffusionTrajectory:
     return DiffusionTrajectory(training, read_layout(folder), prediction, fitting, read_sampler(folder))
 
 
+HALF_ENCODERS = ("clip", "clip_clip")
+"""Architectures of text encoders whose denoisers stay within float16; activations of FLUX's transformers pass 65,504."""
 _TRAJECTORIES: Mapping[str, Callable[[Path], Trajectory]] = {
     "clip_t5": lambda folder: FlowTrajectory(read_schedule(folder, is_flux1=True)),
     "qwen3": lambda folder: FlowTrajectory(read_schedule(folder)),
@@ -203,8 +205,8 @@ def _defaults(path: Path, spec: ModelSpec) -> GenerationDefaults:
         return spec.defaults
     config, default = Config(path / GENERATION), spec.defaults
     dtype = config.text("dtype", default.dtype)
-    if dtype not in ("float32", "bfloat16"):
-        raise config.refusal("dtype", "float32 or bfloat16")
+    if dtype not in ("float32", "bfloat16") and not (dtype == "float16" and spec.text.encoder in HALF_ENCODERS):
+        raise config.refusal("dtype", "float32 or bfloat16; float16 for Stable Diffusion and SDXL")
     strength = config.number("strength", default.strength)
     if not 0 < strength <= 1:
         raise config.refusal("strength", "above 0 and at most 1")
@@ -216,7 +218,7 @@ def _defaults(path: Path, spec: ModelSpec) -> GenerationDefaults:
         num_inference_steps=config.integer("num_inference_steps", default.num_inference_steps),
         guidance_scale=config.number("guidance_scale", default.guidance_scale),
         strength=strength,
-        dtype=dtype,
+        dtype=cast(Dtype, dtype),
         width=config.integer("width", default.width),
         height=config.integer("height", default.height),
     )

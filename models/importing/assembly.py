@@ -21,7 +21,7 @@ from models.importing.progress import Stages
 from models.importing.request import OPTIONS, Request, Target, target_of
 from models.importing.schedulers import published_schedule
 from models.importing.sources import Origin, local, refuse_escapes
-from models.importing.stable_diffusion import components_in, scheduler_changes
+from models.importing.stable_diffusion import components_in, holds_half, scheduler_changes
 from models.importing.staging import published, refuse_occupied, settled, staged
 from models.importing.weights import safe_files, single_file
 from models.pipeline.loading import load_components, load_image_prompter
@@ -150,8 +150,11 @@ def _assemble(target: Target, parts: Parts, place: Workplace) -> None:
     if parts.base is not None:
         _bring_notices(parts.base, place.folder, "base.")
     defaults = parts.whole if parts.whole is not None else parts.base if SCHEDULER in parts.components else None
-    if defaults is not None and (defaults / GENERATION).is_file():
-        write_object(place.folder / GENERATION, read_object(defaults / GENERATION))
+    said = read_object(defaults / GENERATION) if defaults is not None and (defaults / GENERATION).is_file() else {}
+    if parts.whole is None and target.denoiser == "unet" and holds_half(place.folder / target.denoiser):
+        said |= {"dtype": "float16"}
+    if said:
+        write_object(place.folder / GENERATION, said)
 
 
 def _bring_notices(source: Path, target: Path, prefix: str) -> None:

@@ -23,6 +23,7 @@ from models.checkpoints.keymaps.text import CLIP_MARK, CLIP_PREFIXES
 from models.checkpoints.keymaps.unet import diffusers_names
 from models.checkpoints.single_file import load_unet_file, unet_names
 from models.checkpoints.streamed import Planned
+from models.checkpoints.unet import STEM
 from models.checkpoints.unet_config import unet_config, unet_params
 from models.errors import UnknownKeys
 from models.importing.errors import ImportRefused
@@ -60,6 +61,12 @@ def scheduler_changes(path: Path) -> dict[str, object]:
     if ZERO_SNR in names:
         changes |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
     return changes
+
+
+def holds_half(folder: Path) -> bool:
+    """Whether a UNet's weights are all in float16: it is to run in what it was published in."""
+    files = TensorFiles.of_component(folder, STEM)
+    return {files.dtype(name) for name in files.names()} == {"F16"}
 
 
 def unet(path: Path, found: Detected, pattern: Path | None) -> Converted:

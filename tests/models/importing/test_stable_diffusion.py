@@ -1,67 +1,28 @@
 """Checkpoints of Stable Diffusion and SDXL in one file become folders that draw the same pictures, for us and for Diffusers."""
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import StableDiffusionXLPipeline
-from safetensors.torch import save_file
-from torch import Tensor
 
-from models.checkpoints.keymaps.openclip import openclip_targets
-from models.checkpoints.keymaps.unet import compvis_names
-from models.checkpoints.load import foreign_state
-from models.errors import ShapeMismatch, UnknownKeys
+from models.checkpoints.folder import read_folder
+from models.errors import MalformedConfig, ShapeMismatch, UnknownKeys
 from models.importing.errors import ImportRefused
 from models.pipeline.loading import load_components
 from models.pipeline.sd import SdComponents
-from tests.fixtures.tiny_models import Oracle
+from tests.fixtures.single_files import single_file
 from tests.fixtures.tiny_sd import tiny_sd_folder
 from tests.models.importing.conftest import Import
 from tests.models.pipeline.parity import OTHER_PROMPT, PROMPT, SEES, generator, largest, loaded, ours, theirs
 
 PIPELINES = {"sd15": StableDiffusionPipeline, "sdxl": StableDiffusionXLPipeline}
 LIKE = {"sd15": "sd-1.5", "sdxl": "sdxl"}
-
-
-def single_file(folder: Path, path: Path, *, marks: tuple[str, ...] = (), without: str = "\0") -> Path:
-    """The folder's networks as CompVis', Stability's and Civitai's files hold them."""
-    components = load_components(folder)
-    assert isinstance(components, SdComponents)
-    is_xl, unet = components.unet.params.added is not None, components.unet
-    state = foreign_state(unet, compvis_names(unet.params, "model.diffusion_model.", linear_projection=is_xl))
-    for name, value in components.autoencoder.state_dict().items():
-        state[f"first_stage_model.{name.replace('encoder.quant', 'quant').replace('decoder.post_', 'post_')}"] = value
-    first, second = "cond_stage_model.", "conditioner.embedders.1.model."
-    for _, encoder in components.text.encoders[:1]:
-        prefix = "conditioner.embedders.0." if is_xl else first
-        state |= {f"{prefix}transformer.text_model.{name}": value for name, value in encoder.model.state_dict().items()}
-        state[f"{prefix}transformer.text_model.embeddings.position_ids"] = torch.arange(77)[None]
-    for _, encoder in components.text.encoders[1:]:
-        state |= {second + name: value for name, value in openclip_state(encoder).items()}
-        state[f"{second}logit_scale"] = torch.zeros(())
-    state |= {mark: torch.zeros(0) for mark in marks} | {"model_ema.decay": torch.zeros(())}
-    save_file({name: value.contiguous().clone() for name, value in state.items() if without not in name}, path)
-    return path
-
-
-def openclip_state(encoder: Oracle) -> dict[str, Tensor]:
-    """A text encoder under OpenCLIP's names."""
-    held = {f"text_model.{name}": value for name, value in encoder.model.state_dict().items()}
-    held["text_projection.weight"] = encoder.text_projection.weight.T
-    layers = encoder.config.num_hidden_layers
-    inner = ["ln_1", "ln_2", "mlp.c_fc", "mlp.c_proj", "attn.out_proj"]
-    names = ["positional_embedding", "token_embedding.weight", "ln_final.weight", "ln_final.bias", "text_projection"]
-    names += [
-        f"transformer.resblocks.{i}.{name}.{kind}"
-        for i in range(layers)
-        for name in inner
-        for kind in ("weight", "bias")
-    ]
-    names += [f"transformer.resblocks.{i}.attn.in_proj_{kind}" for i in range(layers) for kind in ("weight", "bias")]
-    return {name: torch.cat([held[target] for target in openclip_targets(name)]) for name in names}
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +51,32 @@ def test_a_single_file_draws_what_its_folder_draws(
     assert largest(drawn, expected) <= 1
     again = theirs(loaded(PIPELINES[which].from_pretrained, made), prompt=PROMPT, generator=generator(), **asked)
     assert largest(again, expected) <= 1
+
+
+def test_a_file_in_float16_draws_in_float16(
+    bring: Import, folders: dict[str, tuple[Path, Path]], tmp_path: Path
+) -> None:
+    """As most come from Civitai; here with tokenizers that are given by themselves."""
+    folder, base = folders["sdxl"]
+    tokenizers = {"tokenizer": folder / "tokenizer", "tokenizer_2": folder / "tokenizer_2"}
+    half = single_file(folder, tmp_path / "half.safetensors", dtype=torch.float16)
+    made = bring(half, "sdxl", base=base, swaps=tokenizers)
+    components = load_components(made)
+    asked: dict[str, Any] = {"seed": 7, "num_steps": 3, "width": 64, "height": 64, "guidance": 5.0}
+    assert isinstance(components, SdComponents)
+    assert (components.dtype, components.defaults.dtype) == (torch.float16, "float16")
+    drawn = ours(components, PROMPT, **asked)
+    assert largest(drawn, ours(components, OTHER_PROMPT, **asked)) >= SEES
+    exact = ours(load_components(made, dtype=torch.float32), PROMPT, **asked)
+    assert float(np.abs(drawn - exact).mean()) < 2
+
+
+def test_float16_is_refused_where_it_overflows(klein: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(klein, tmp_path / "klein")
+    said = json.loads((copy / "generation.json").read_text())
+    (copy / "generation.json").write_text(json.dumps(said | {"dtype": "float16"}))
+    with pytest.raises(MalformedConfig, match="dtype"):
+        read_folder(copy)
 
 
 def test_a_file_says_how_its_network_was_trained(
