@@ -20,6 +20,7 @@ from app.dependencies import Gateway, Work
 from app.generations import idempotency, repository
 from app.generations.expected import expected_s
 from app.generations.idempotency import Answer, Retryable
+from app.generations.judging import judged
 from app.metering.pricing import Price, credits_text, price
 from app.moderation.verdict import DEFAULT_TOLERANCE
 from app.quota.admission import Admission, admit
@@ -70,7 +71,7 @@ async def submit(parts: Gateway, order: Order, respond: Respond) -> Answer:
     Raises ModelUnavailable, ModerationUnavailable, QueueFull, InsufficientCredits, IdempotencyMismatch or what `admit` raises; then nothing has happened.
     """
     # Before the transaction: a classifier takes its time.
-    verdict = await parts.moderator.check(order.spec.prompt, order.safety_tolerance)
+    verdict = await judged(parts, order.spec, order.safety_tolerance)
     now = parts.clock.utc_now()
     async with parts.work() as work:
         earlier = await _earlier_answer(work, order, now)
@@ -117,7 +118,8 @@ async def _insert(parts: Gateway, work: Work, order: Order, now: datetime) -> Su
 def _images(order: Order) -> Iterator[GenerationSpec]:
     """The spec of each image: one picture more is one seed on."""
     for index in range(order.num_images):
-        yield order.spec.model_copy(update={"seed": (order.spec.seed + index) % (MAX_SEED + 1)})
+        seed = (order.spec.seed + index) % (MAX_SEED + 1)
+        yield order.spec.model_copy(update={"seed": seed, "safety_tolerance": order.safety_tolerance})
 
 
 async def _pool_of(work: Work, spec: GenerationSpec) -> str:

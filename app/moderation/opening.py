@@ -8,14 +8,15 @@ from app.core.config import ModerationSettings
 from app.core.metrics import MODERATED
 from app.moderation.classifier import ClassifierService, HttpClassifier, HttpPictureClassifier
 from app.moderation.keywords import BUILT_IN, KeywordPolicy, read_categories
-from app.moderation.verdict import ALLOWED, Moderator, PictureModerator, Verdict
+from app.moderation.verdict import ALLOWED, Moderator, PictureModerator, PromptModerator, Verdict
 
 
 @dataclass(frozen=True)
 class InTurn:
     """Several moderators as one, the cheapest first. Verdicts are counted; what they were about is not kept."""
 
-    moderators: Sequence[Moderator]
+    moderators: Sequence[PromptModerator]
+    pictures: PictureModerator | None = None
 
     async def check(self, prompt: str, tolerance: int) -> Verdict:
         for moderator in self.moderators:
@@ -32,13 +33,13 @@ def open_moderator(settings: ModerationSettings, stack: AsyncExitStack) -> Moder
     Raises:
         ConfigurationError: the operator's words cannot be read.
     """
-    moderators: list[Moderator] = []
+    moderators: list[PromptModerator] = []
     if settings.policy == "keywords":
         moderators.append(KeywordPolicy(BUILT_IN if settings.words is None else read_categories(settings.words)))
     if settings.classifier_url is not None:
         service = _service(settings.classifier_url, settings.classifier_timeout_s, settings, stack)
         moderators.append(HttpClassifier(service))
-    return InTurn(moderators)
+    return InTurn(moderators, open_picture_moderator(settings, stack))
 
 
 def open_picture_moderator(settings: ModerationSettings, stack: AsyncExitStack) -> PictureModerator | None:

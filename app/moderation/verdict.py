@@ -35,7 +35,7 @@ class Verdict:
 ALLOWED: Final = Verdict()
 
 
-class Moderator(Protocol):
+class PromptModerator(Protocol):
     """Looks at what a request says, before anything is reserved for it."""
 
     async def check(self, prompt: str, tolerance: int) -> Verdict:
@@ -70,6 +70,15 @@ class PictureModerator(Protocol):
         Raises:
             ModerationUnavailable: nobody can judge now, and the operator wants nothing shown unjudged.
         """
+        ...
+
+
+class Moderator(PromptModerator, Protocol):
+    """All who look at a request."""
+
+    @property
+    def pictures(self) -> PictureModerator | None:
+        """Who looks at its pictures; None: nobody."""
         ...
 
 

@@ -14,7 +14,9 @@ from workers.errors import (
     DeadlineExceeded,
     InputLost,
     InputUnreadable,
+    SigningFailed,
     StoreUnavailable,
+    Unjudged,
     job_error,
 )
 
@@ -22,7 +24,10 @@ DOCUMENT = (Path(__file__).resolve().parents[2] / "docs" / "errors.md").read_tex
 REFUSALS, FAILURES = DOCUMENT.split("## Failures of a task")
 OF_NO_CLASS = {"http_error": {404, 405}, "internal_error": {500}}
 FROM_THE_QUEUE = {"cancelled", "worker_lost"}
-OF_THE_WORKER = DeadlineExceeded(), StoreUnavailable(), InputLost("image"), InputUnreadable("image")
+OF_THE_WORKER = (
+    *(DeadlineExceeded(), StoreUnavailable(), SigningFailed(), Unjudged()),
+    *(InputLost("image"), InputUnreadable("image")),
+)
 
 
 def descendants(kind: type[Exception]) -> Iterator[type[Exception]]:

@@ -53,6 +53,7 @@ from app.generations.service import Order, Submitted, submit
 from app.metering.price_book import PriceBook
 from app.metering.rules import ByMegapixel, Flat
 from app.moderation.keywords import KeywordPolicy
+from app.moderation.opening import InTurn
 from tests.app.core.money_model import Model, ModelAnswer, ModelRow
 from tests.fixtures.accounts import nano_spec
 
@@ -188,7 +189,7 @@ class World:
             store=MemoryObjectStore(),
             dispatcher=Silence(),
             events=LocalEventServer(folder / "events.sock"),
-            moderator=KeywordPolicy(),
+            moderator=InTurn([KeywordPolicy()]),
             fetch_picture=fetch_nothing,
         )
 
