@@ -65,7 +65,7 @@ class Gateway:
             self.dispatcher.ring(pool)
 
 
-def _gateway(request: Request) -> Gateway:
+async def _gateway(request: Request) -> Gateway:  # a plain function would be sent to a thread and waited for
     return cast("Gateway", request.app.state.gateway)
 
 

@@ -15,11 +15,11 @@ from app.api.leaving import EventStream, until_left
 from app.api.task_schemas import image_answer
 from app.api.viewpoint import viewpoint_of
 from app.auth.dependencies import CanReadJobs
-from app.core.db.tables.generation import Generation
 from app.core.errors import NotFound
 from app.core.events.progress_board import ProgressBoard
 from app.core.states import FINAL_STATES
 from app.dependencies import Gateway, Parts
+from app.generations.repository import GenerationRow
 from app.generations.tasks import own_task
 from app.generations.watching import Watch, Watchers
 
@@ -79,7 +79,7 @@ async def _something_happens(watch: Watch) -> bool:
 
 async def _told(request: Request, parts: Gateway, watch: Watch, marks: list[Mark]) -> list[bytes]:
     """The frames of all that is news, each noted in the marks. Nothing of the rows is kept: most who watch are idle."""
-    rows: Sequence[Generation] = (await watch.read(parts)).generations if watch.is_stale else ()
+    rows: Sequence[GenerationRow] = (await watch.read(parts)).generations if watch.is_stale else ()
     by_id = {one.id: one for one in rows}
     progress = cast("ProgressBoard", request.app.state.progress)
     frames: list[bytes] = []

@@ -15,7 +15,7 @@ from app.limits.retried import HEADER, LIMIT, MalformedKey, sent_key
 REPLAYED = {REPLAYED_HEADER: "true"}
 
 
-def _sent_key(
+async def _sent_key(
     request: Request,
     _documented: Annotated[
         str | None,

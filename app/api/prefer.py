@@ -25,7 +25,7 @@ def wait_s(prefer: str | None) -> int:
     return 0
 
 
-def _asked(
+async def _asked(
     prefer: Annotated[
         str | None,
         Header(description=f"`wait=N` answers when the task has ended, or after N seconds (at most {MOST_WAIT_S})."),

@@ -6,13 +6,12 @@ from typing import Any
 from pydantic import BaseModel
 
 from app.api.viewpoint import Viewpoint
-from app.core.db.tables.generation import Generation
 from app.core.events.progress_board import ProgressBoard
 from app.core.spec import GenerationSpec
 from app.core.states import GenerationState, task_state
 from app.generations.delivery import polling_path, result_path
 from app.generations.estimates import QueuePlace
-from app.generations.repository import TaskRead
+from app.generations.repository import GenerationRow, TaskRead
 from app.metering.pricing import credits_number
 
 State = GenerationState
@@ -98,7 +97,7 @@ def task_answer(
     )
 
 
-def image_answer(one: Generation, progress: ProgressBoard, view: Viewpoint) -> TaskImage:
+def image_answer(one: GenerationRow, progress: ProgressBoard, view: Viewpoint) -> TaskImage:
     """One image as its owner sees it."""
     state = State(one.state)
     return TaskImage(
@@ -120,13 +119,13 @@ def image_answer(one: Generation, progress: ProgressBoard, view: Viewpoint) -> T
     )
 
 
-def _url(one: Generation, view: Viewpoint) -> str:
+def _url(one: GenerationRow, view: Viewpoint) -> str:
     extension = GenerationSpec.from_json(one.spec).output_format
     path = result_path(view.secrets, one.id, one.attempt, extension, view.now, view.url_ttl_s)
     return view.public_url + path
 
 
-def _error(one: Generation, state: State) -> ImageError | None:
+def _error(one: GenerationRow, state: State) -> ImageError | None:
     if state in (State.REQUEST_MODERATED, State.CONTENT_MODERATED):
         return ImageError(code="moderated", message="this service's moderation blocked it; nothing was charged")
     if state is not State.ERROR:

@@ -10,7 +10,7 @@ from app.api.replicate.routes import DIALECT as REPLICATE
 from app.api.viewpoint import Viewpoint
 from app.core.events.progress_board import ProgressBoard
 from app.dependencies import Gateway
-from app.generations.repository import TaskRead, find_task
+from app.generations.repository import TaskRead, look_up_task
 
 
 def _polled(found: TaskRead, view: Viewpoint) -> dict[str, Any]:
@@ -29,8 +29,7 @@ _BODIES: Final[dict[str, Callable[[TaskRead, Viewpoint], dict[str, Any]]]] = {RE
 async def webhook_body(parts: Gateway, task_id: str, public_url: str) -> bytes | None:
     """What every attempt sends; None where the task is gone."""
     now = parts.clock.utc_now()
-    async with parts.database.read() as session:
-        found = await find_task(session, task_id, now)
+    found = await look_up_task(parts.database, task_id, now)
     if found is None:
         return None
     view = Viewpoint(public_url, parts.secrets, parts.settings.results.retention_s, now)

@@ -13,7 +13,7 @@ from app.auth import keys
 from app.auth.anonymous import anonymous_caller, ensure_account
 from app.auth.key_uses import KeyUses
 from app.auth.scopes import Scope
-from app.auth.service import Caller, look_up
+from app.auth.service import Caller, holder_of
 from app.core.errors import NotAuthenticated, NotFound, NotPermitted
 from app.dependencies import Gateway, Parts
 from app.limits.burst import count_submit
@@ -47,8 +47,7 @@ async def identify(request: Request, parts: Gateway) -> Caller | None:
     if not keys.is_well_formed(token):
         return None
     now = parts.clock.utc_now()
-    async with parts.database.read() as session:
-        caller = await look_up(session, token, parts.secrets, now)
+    caller = await holder_of(parts.database, token, parts.secrets, now)
     if caller is not None and caller.key_id is not None:
         cast("KeyUses", request.app.state.key_uses).note(caller.key_id, now)
     return caller

@@ -14,19 +14,16 @@ of the lower class gains no more than one account's share.
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Row, and_, bindparam, case, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.db.tables.generation import Generation
-from app.core.states import GenerationState
+from app.core.db.tables.generation import IS_QUEUED, Generation
 
 TOP_CLASS: Final = 0
 AGED_FLOW: Final = "aged"
 AGED_WEIGHT: Final = 1.0
-
-_QUEUED = Generation.state == GenerationState.QUEUED
 
 
 @dataclass(frozen=True)
@@ -45,15 +42,30 @@ class Tags:
     start: float
     finish: float
 
+    def following(self, expected_s: float, weight: float) -> "Tags":
+        """Of the flow's next row, which no other of the flow comes between."""
+        return Tags(self.finish, self.finish + expected_s / weight)
+
+
+@dataclass(frozen=True)
+class Before:
+    """What the next row of a flow comes after, as `BEFORE` reads it: None where there is no such row."""
+
+    served: float | None
+    head: float | None
+    last_finish: float | None
+
+    def tags(self, expected_s: float, weight: float) -> Tags:
+        """Of that row. Two of one flow must not ask at once: the submit holds its account's row."""
+        now = (self.served or 0.0) if self.head is None else min(self.served or 0.0, self.head)
+        start = max(now, self.last_finish or 0.0)
+        return Tags(start, start + expected_s / weight)
+
 
 async def tags(session: AsyncSession, lane: Lane, flow: str, expected_s: float, weight: float) -> Tags:
-    """Tags of the next row of a flow. Two of one flow must not ask at once: the submit holds its account's row."""
+    """Tags of the next row of a flow."""
     of = {"pool": lane.pool, "priority": lane.priority, "network": lane.network, "flow": flow}
-    before = (await session.execute(_BEFORE, of)).one()
-    served, head, last_finish = cast("tuple[float | None, float | None, float | None]", before)
-    now = (served or 0.0) if head is None else min(served or 0.0, head)
-    start = max(now, last_finish or 0.0)
-    return Tags(start, start + expected_s / weight)
+    return Before(*(await session.execute(select(*BEFORE), of)).one()).tags(expected_s, weight)
 
 
 async def virtual_time(session: AsyncSession, pool: str, priority: int) -> float:
@@ -97,7 +109,7 @@ async def _move_up(
 ) -> None:
     generation_id, priority, pool, network, expected_s = row
     moving = (
-        update(Generation).where(Generation.id == generation_id, _QUEUED).execution_options(synchronize_session=False)
+        update(Generation).where(Generation.id == generation_id, IS_QUEUED).execution_options(synchronize_session=False)
     )
     if priority == TOP_CLASS:
         next_up = await virtual_time(session, pool, TOP_CLASS)
@@ -124,14 +136,14 @@ _IN_LANE = and_(Generation.pool == bindparam("pool"), Generation.priority == bin
 _SERVED = select(func.max(Generation.virtual_start)).where(_IN_LANE, Generation.attempt > 0)
 _HEAD = (
     select(Generation.virtual_start)
-    .where(_IN_LANE, _QUEUED, Generation.network == bindparam("network"))
+    .where(_IN_LANE, IS_QUEUED, Generation.network == bindparam("network"))
     .order_by(Generation.virtual_start)
     .limit(1)
 )
 """A newcomer's time is no later than that of the first row that waits for the same network."""
 _LAST_FINISH = select(func.max(Generation.virtual_finish)).where(
-    _IN_LANE, Generation.flow == bindparam("flow"), or_(_QUEUED, Generation.attempt > 0)
+    _IN_LANE, Generation.flow == bindparam("flow"), or_(IS_QUEUED, Generation.attempt > 0)
 )
 """Rows that ended before anybody claimed them took no share."""
-_BEFORE = select(_SERVED.scalar_subquery(), _HEAD.scalar_subquery(), _LAST_FINISH.scalar_subquery())
-"""What the next row of a flow comes after, in one statement."""
+BEFORE = (_SERVED.scalar_subquery(), _HEAD.scalar_subquery(), _LAST_FINISH.scalar_subquery())
+"""The columns of `Before`, for a statement that asks more at once. They take `pool`, `priority`, `network` and `flow`."""

@@ -57,7 +57,12 @@ async def reserve(session: AsyncSession, account_id: str, generation_id: str, am
 
 
 def _reserve(session: Session, hold: Hold, now: datetime) -> None:
-    connection, account_id = _connection(session), hold.account_id
+    reserve_on(_connection(session), hold, now)
+
+
+def reserve_on(connection: Connection, hold: Hold, now: datetime) -> None:
+    """`reserve` for a caller that has the transaction's connection in hand; the generation's row is in the database."""
+    account_id = hold.account_id
     draws: Sequence[Draw] = ()
     if hold.price_micro:
         _change_account(connection, account_id, held=hold.price_micro)

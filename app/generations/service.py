@@ -1,17 +1,20 @@
-"""Submit: look for an earlier answer, price, admit, look at the queue, reserve, insert, in one transaction; then ring.
+"""Submit: look for an earlier answer, price, admit, insert, reserve, in one transaction; then ring.
 
 Whoever calls this answers after it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy import Connection, insert
+from sqlalchemy.orm import Session
+
 from app.core import claims, ledger
 from app.core.db.tables.generation import Generation
 from app.core.db.tables.task import Task
-from app.core.errors import InsufficientCredits, ModelUnavailable, QueueFull
+from app.core.errors import InsufficientCredits, ModelUnavailable
 from app.core.ids import new_id
 from app.core.metrics import GENERATIONS_SUBMITTED
 from app.core.spec import MAX_SEED, GenerationSpec
@@ -23,11 +26,9 @@ from app.generations.idempotency import Answer, Retryable
 from app.generations.judging import judged
 from app.metering.pricing import Price, credits_text, price
 from app.moderation.verdict import DEFAULT_TOLERANCE
-from app.quota.admission import Admission, admit
+from app.quota.admission import Admission, admit, hold
 from app.webhooks import outbox
 from app.webhooks.outbox import Receiver
-
-RETRY_QUEUE_FULL_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ async def submit(parts: Gateway, order: Order, respond: Respond) -> Answer:
         earlier = await _earlier_answer(work, order, now)
         if earlier is not None:
             return earlier
-        submitted = await _insert(parts, work, order, now)
+        submitted, pool = await work.session.run_sync(_insert, parts, order, now)
+        work.ring(pool)
         if verdict.is_blocked:
             await claims.moderate(work.session, submitted.task_id, verdict.to_text(), now)
         answer = respond(submitted)
@@ -94,25 +96,24 @@ async def _earlier_answer(work: Work, order: Order, now: datetime) -> Answer | N
     return await idempotency.earlier_answer(work.session, order.account_id, order.retryable, now, ttl)
 
 
-async def _insert(parts: Gateway, work: Work, order: Order, now: datetime) -> Submitted:
-    pool = await _pool_of(work, order.spec)
+def _insert(session: Session, parts: Gateway, order: Order, now: datetime) -> tuple[Submitted, str]:
+    """Everything that one submit writes, and its pool. One hand-over to SQLAlchemy's side of the event loop, however many statements."""
+    connection, settings = session.connection(), parts.settings
+    payer = hold(connection, order.account_id, order.spec.network)
+    pool = _pool_of(connection, order.spec, payer.pool)
     list_price = price(order.spec, parts.price_book)
-    admission = await admit(work, order, list_price, now, order.num_images)
-    await _require_room(work, pool, admission.priority, order.num_images)
+    admission = admit(connection, settings, order, payer, pool, list_price, now, order.num_images)
     cost = replace(list_price, micro=admission.charge_micro)
     task = _task(order, cost, now, timedelta(seconds=admission.plan.retention_s))
-    work.session.add(task)
-    await work.session.flush()
+    connection.execute(_INSERT_TASK, task)
     if order.receiver is not None:
-        work.session.add(outbox.waiting(order.receiver, task))
-    deadline = timedelta(seconds=parts.settings.queue.deadline_s)
-    for index, spec in enumerate(_images(order)):
-        generation = await _generation(work, admission, task, index, pool, spec, cost, now, deadline)
-        work.session.add(generation)
-        await work.session.flush()
-        await _reserve(work, generation, order.num_images, now)
-    work.ring(pool)
-    return Submitted(task.id, task.expires_at, cost)
+        session.add(outbox.waiting(order.receiver, Task(**task)))
+    deadline_at = now + timedelta(seconds=settings.queue.deadline_s)
+    generations = list(_generations(order, task["id"], admission, cost, pool, now, deadline_at))
+    connection.execute(_INSERT_GENERATION, generations)
+    for generation in generations:
+        _reserve(connection, generation, order.num_images, now)
+    return Submitted(task["id"], task["expires_at"], cost), pool
 
 
 def _images(order: Order) -> Iterator[GenerationSpec]:
@@ -122,19 +123,14 @@ def _images(order: Order) -> Iterator[GenerationSpec]:
         yield order.spec.model_copy(update={"seed": seed, "safety_tolerance": order.safety_tolerance})
 
 
-async def _pool_of(work: Work, spec: GenerationSpec) -> str:
-    pool = await repository.pool_of(work.session, spec.networks)
+def _pool_of(connection: Connection, spec: GenerationSpec, pool: str | None) -> str:
+    """The pool that runs all networks of the request; `pool` has the first."""
+    if len(spec.networks) > 1:
+        pool = repository.pool_of(connection, spec.networks)
     if pool is None:
-        missing = [one for one in spec.networks if await repository.pool_of(work.session, (one,)) is None]
+        missing = [one for one in spec.networks if repository.pool_of(connection, (one,)) is None]
         raise ModelUnavailable(_how_to_install(spec, missing or spec.networks))
     return pool
-
-
-async def _require_room(work: Work, pool: str, priority: int, num_images: int) -> None:
-    most = work.settings.queue.max_queued
-    if await repository.num_queued(work.session, pool, priority, most) + num_images > most:
-        message = f"{most} generations are waiting already, as many as this server queues; try again later"
-        raise QueueFull(message, retry_after_s=RETRY_QUEUE_FULL_S)
 
 
 def _how_to_install(spec: GenerationSpec, missing: Sequence[str]) -> str:
@@ -145,13 +141,13 @@ def _how_to_install(spec: GenerationSpec, missing: Sequence[str]) -> str:
     )
 
 
-async def _reserve(work: Work, generation: Generation, num_images: int, now: datetime) -> None:
+def _reserve(connection: Connection, generation: Mapping[str, Any], num_images: int, now: datetime) -> None:
     """Hold an image's price, or say what all of them cost and what there was for them."""
-    account_id, micro = generation.account_id, generation.price_micro
+    account_id, micro = generation["account_id"], generation["price_micro"]
     try:
-        await ledger.reserve(work.session, account_id, generation.id, micro, now)
+        ledger.reserve_on(connection, ledger.Hold(generation["id"], account_id, micro), now)
     except InsufficientCredits as error:
-        available = int(str(error.details["available_micro"])) + generation.index * micro
+        available = int(str(error.details["available_micro"])) + generation["index"] * micro
         message = (
             f"Insufficient credits: this costs {credits_text(num_images * micro)}, "
             f"and {credits_text(available)} are available"
@@ -159,50 +155,62 @@ async def _reserve(work: Work, generation: Generation, num_images: int, now: dat
         raise InsufficientCredits(message, required_micro=num_images * micro, available_micro=available) from error
 
 
-def _task(order: Order, cost: Price, now: datetime, retention: timedelta) -> Task:
-    return Task(
-        id=new_id(),
-        account_id=order.account_id,
-        model=order.spec.model,
-        network=order.spec.network,
-        dialect=order.dialect,
-        num_images=order.num_images,
-        created_at=now,
-        expires_at=now + retention,
-        cost_micro=order.num_images * cost.micro,
-        request=order.request,
-    )
+def _task(order: Order, cost: Price, now: datetime, retention: timedelta) -> dict[str, Any]:
+    """Values of the task's row."""
+    return {
+        "id": new_id(),
+        "account_id": order.account_id,
+        "model": order.spec.model,
+        "network": order.spec.network,
+        "dialect": order.dialect,
+        "num_images": order.num_images,
+        "created_at": now,
+        "expires_at": now + retention,
+        "cost_micro": order.num_images * cost.micro,
+        "request": order.request,
+    }
 
 
-async def _generation(
-    work: Work,
-    admission: Admission,
-    task: Task,
-    index: int,
-    pool: str,
-    spec: GenerationSpec,
-    cost: Price,
-    now: datetime,
-    deadline: timedelta,
-) -> Generation:
-    seconds = expected_s(spec)
-    return Generation(
-        id=new_id(),
-        task_id=task.id,
-        index=index,
-        account_id=task.account_id,
-        state=GenerationState.QUEUED,
-        spec=spec.to_json(),
-        spec_version=spec.version,
-        network=spec.network,
-        pool=pool,
-        seed=spec.seed,
-        width=spec.width,
-        height=spec.height,
-        expected_s=seconds,
-        queued_at=now,
-        deadline_at=now + deadline,
-        price_book_version=cost.version,
-        price_inputs=cost.inputs,
-        **await admission.columns(work, pool, spec, seconds),
-    )
+def _generations(
+    order: Order, task_id: str, admission: Admission, cost: Price, pool: str, now: datetime, deadline_at: datetime
+) -> Iterator[dict[str, Any]]:
+    """Values of the rows of a task's images, one after the other in their flow."""
+    seconds, weight = expected_s(order.spec), admission.plan.weight
+    tags = admission.before.tags(seconds, weight)
+    for index, spec in enumerate(_images(order)):
+        yield {
+            "id": new_id(),
+            "task_id": task_id,
+            "index": index,
+            "account_id": order.account_id,
+            "key_id": admission.key_id,
+            "state": GenerationState.QUEUED.value,
+            "spec": spec.to_json(),
+            "spec_version": spec.version,
+            "network": spec.network,
+            "pool": pool,
+            "seed": spec.seed,
+            "width": spec.width,
+            "height": spec.height,
+            "priority": admission.priority,
+            "flow": admission.account_id,
+            "virtual_start": tags.start,
+            "virtual_finish": tags.finish,
+            "ages_at": admission.ages_at,
+            "expected_s": seconds,
+            "queued_at": now,
+            "deadline_at": deadline_at,
+            "attempt": 0,
+            "failures": 0,
+            "is_suspect": False,
+            "cancel_requested": False,
+            "is_free": admission.is_free,
+            "price_micro": admission.charge_micro,
+            "price_book_version": cost.version,
+            "price_inputs": cost.inputs,
+        }
+        tags = tags.following(seconds, weight)
+
+
+_INSERT_TASK = insert(Task)
+_INSERT_GENERATION = insert(Generation)

@@ -15,7 +15,7 @@ from app.core.errors import Conflict, InvalidRequest, NotFound
 from app.core.states import ACTIVE_STATES
 from app.dependencies import Gateway
 from app.generations import repository
-from app.generations.repository import TaskRead
+from app.generations.repository import GENERATION_COLUMNS, TASK_COLUMNS, GenerationRow, TaskRead, TaskRow
 
 _CURSOR = re.compile(r"(\d{1,17})~([0-9a-f-]{36})")
 _MICROSECONDS: Final = 1_000_000
@@ -61,16 +61,17 @@ async def list_tasks(
     model: str | None = None,
 ) -> Sequence[TaskRead]:
     """The account's tasks that have not expired, newest first: at most `limit`, those after the cursor, of one public name."""
-    query = select(Task).where(Task.account_id == account_id, Task.expires_at > now)
+    query = select(*TASK_COLUMNS).where(Task.account_id == account_id, Task.expires_at > now)
     if model is not None:
         query = query.where(Task.model == model)
     if after is not None:
         query = query.where(tuple_(Task.created_at, Task.id) < tuple_(after.created_at, after.task_id))
-    tasks = (await session.scalars(query.order_by(Task.created_at.desc(), Task.id.desc()).limit(limit))).all()
-    of_tasks = select(Generation).where(Generation.task_id.in_([task.id for task in tasks])).order_by(Generation.index)
-    generations: dict[str, list[Generation]] = {task.id: [] for task in tasks}
-    for one in await session.scalars(of_tasks):
-        generations[one.task_id].append(one)
+    newest = query.order_by(Task.created_at.desc(), Task.id.desc()).limit(limit)
+    tasks = [TaskRow(*row) for row in await session.execute(newest)]
+    generations: dict[str, list[GenerationRow]] = {task.id: [] for task in tasks}
+    of_tasks = select(Generation.task_id, *GENERATION_COLUMNS).where(Generation.task_id.in_(list(generations)))
+    for task_id, *values in await session.execute(of_tasks.order_by(Generation.index)):
+        generations[task_id].append(GenerationRow(*values))
     return [TaskRead(task, tuple(generations[task.id])) for task in tasks]
 
 

@@ -79,8 +79,7 @@ async def until_ended(parts: Gateway, waiters: Waiters, task_id: str) -> TaskRea
     with waiters.listen(task_id) as news:
         while True:
             news.clear()
-            async with parts.database.read() as session:
-                found = await repository.find_task(session, task_id, parts.clock.utc_now())
+            found = await repository.look_up_task(parts.database, task_id, parts.clock.utc_now())
             if found is None:
                 raise NotFound("the task is unknown, or it has expired", field="id", value=task_id)
             if all(one.state not in ACTIVE_STATES for one in found.generations):

@@ -1,29 +1,32 @@
 """Whether a submit is admitted, at what charge and to which place in the queue: decided inside the submit's own transaction.
 
-`admit` holds the account's row from here to the commit. So two submits of one account are decided one after the other, and every
-count below is exact on both databases.
+`hold` locks the account's row until the commit. So two submits of one account are decided one after the other, and every
+count below is exact on both databases. Two statements ask all that most submits need to know: one that holds, one that counts.
 """
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Protocol
 
-from sqlalchemy import select
+from sqlalchemy import Connection, Integer, bindparam, func, select
 
 from app.accounts.plans import PAID_CLASS, Plan, Plans, Quota
 from app.core import fairness
+from app.core.config import Settings
 from app.core.db.tables.account import Account
-from app.core.errors import InsufficientCredits, NotPermitted, QuotaUsedUp, TooManyActive
-from app.core.fairness import Lane
+from app.core.db.tables.generation import IS_QUEUED, Generation
+from app.core.db.tables.worker import Registration
+from app.core.errors import InsufficientCredits, NotPermitted, QueueFull, QuotaUsedUp, TooManyActive
+from app.core.fairness import BEFORE, Before
 from app.core.spec import GenerationSpec
-from app.dependencies import Work
 from app.limits.standing import Standing, note
 from app.metering.pricing import Price, credits_text
-from app.quota.active_tasks import num_active
-from app.quota.free_images import Usage, Window, is_anonymous_day_full, usage
+from app.quota.active_tasks import ACTIVE
+from app.quota.free_images import Usage, Window, is_anonymous_day_full, usage_on
 from app.quota.spending import spend
 
 RETRY_ACTIVE_S = 1.0
+RETRY_QUEUE_FULL_S = 5.0
 
 
 class OrderLike(Protocol):
@@ -40,6 +43,20 @@ class OrderLike(Protocol):
 
 
 @dataclass(frozen=True)
+class Payer:
+    """The account's row, locked, and the pool that has registered what is to run: None when none has."""
+
+    id: str
+    plan: str
+    posted_micro: int
+    held_micro: int
+    pool: str | None
+
+    def can_pay(self, micro: int) -> bool:
+        return self.posted_micro - self.held_micro >= micro
+
+
+@dataclass(frozen=True)
 class Admission:
     """The decision. `charge_micro` is what is held and captured for each image: nothing for a free one, else the price."""
 
@@ -50,24 +67,35 @@ class Admission:
     charge_micro: int
     is_free: bool
     ages_at: datetime | None
-
-    async def columns(self, work: Work, pool: str, spec: GenerationSpec, expected_s: float) -> dict[str, Any]:
-        """Values of the generation's row that follow from it. Ask and insert for one image after the other."""
-        lane = Lane(pool, self.priority, spec.network)
-        tags = await fairness.tags(work.session, lane, self.account_id, expected_s, self.plan.weight)
-        return {
-            "key_id": self.key_id,
-            "priority": self.priority,
-            "flow": self.account_id,
-            "virtual_start": tags.start,
-            "virtual_finish": tags.finish,
-            "ages_at": self.ages_at,
-            "is_free": self.is_free,
-            "price_micro": self.charge_micro,
-        }
+    before: Before
+    """What the first image's place in the queue comes after."""
 
 
-async def admit(work: Work, order: OrderLike, cost: Price, now: datetime, num_images: int = 1) -> Admission:
+@dataclass(frozen=True)
+class _Counts:
+    """What a class of the queue and the account's unfinished tasks look like."""
+
+    active: int
+    active_of_model: int
+    queued: int
+    before: Before
+
+
+def hold(connection: Connection, account_id: str, network: str) -> Payer:
+    """The account, locked on PostgreSQL until the commit; on SQLite the transaction excludes other writers."""
+    return Payer(*connection.execute(_HOLD, {"account": account_id, "network": network}).one())
+
+
+def admit(
+    connection: Connection,
+    settings: Settings,
+    order: OrderLike,
+    payer: Payer,
+    pool: str,
+    cost: Price,
+    now: datetime,
+    num_images: int = 1,
+) -> Admission:
     """Admit a task of so many images at this price each.
 
     Raises:
@@ -76,29 +104,41 @@ async def admit(work: Work, order: OrderLike, cost: Price, now: datetime, num_im
         NotPermitted: a caller without a key wants what is not free.
         InsufficientCredits: an account on a free plan wants what is not free, and cannot pay.
         SpendingLimitReached: the key's owner has set a limit, and this passes it.
+        QueueFull: too much waits in the pool already.
     """
-    account = await _hold(work, order.account_id)
-    plan = Plans(work.settings).of(account.plan)
-    await _check_active(work, order, plan)
-    is_free = plan.quota is not None and await _is_free(work, order, account, plan.quota, cost, now, num_images)
+    plan = Plans(settings).of(payer.plan)
+    counts = _count(connection, settings, order, pool, plan.priority)
+    _check_active(settings, order, plan, counts)
+    is_free = plan.quota is not None and _is_free(connection, settings, order, payer, plan.quota, cost, now, num_images)
     charge_micro = 0 if is_free else cost.micro
     if order.key_id is not None:
-        await spend(work.session, order.key_id, num_images * charge_micro)
+        spend(connection, order.key_id, num_images * charge_micro)
     priority = plan.priority if is_free or plan.quota is None else PAID_CLASS
-    ages_at = now + timedelta(seconds=work.settings.queue.ageing_s) if priority > fairness.TOP_CLASS else None
-    return Admission(account.id, order.key_id, plan, priority, charge_micro, is_free, ages_at)
+    if priority != plan.priority:  # a free plan's account that pays goes into another class than was counted
+        counts = _count(connection, settings, order, pool, priority)
+    _check_room(settings, counts, num_images)
+    ages_at = now + timedelta(seconds=settings.queue.ageing_s) if priority > fairness.TOP_CLASS else None
+    return Admission(payer.id, order.key_id, plan, priority, charge_micro, is_free, ages_at, counts.before)
 
 
-async def _hold(work: Work, account_id: str) -> Account:
-    """The account's row, locked on PostgreSQL until the commit; on SQLite the transaction excludes other writers."""
-    query = select(Account).where(Account.id == account_id).with_for_update(key_share=True)
-    return (await work.session.scalars(query, execution_options={"populate_existing": True})).one()
+def _count(connection: Connection, settings: Settings, order: OrderLike, pool: str, priority: int) -> _Counts:
+    asked = {
+        "account": order.account_id,
+        "model": order.spec.model,
+        "pool": pool,
+        "priority": priority,
+        "network": order.spec.network,
+        "flow": order.account_id,
+        "most": settings.queue.max_queued,
+    }
+    active, active_of_model, queued, *before = connection.execute(_COUNTS, asked).one()
+    return _Counts(active, active_of_model, queued, Before(*before))
 
 
-async def _check_active(work: Work, order: OrderLike, plan: Plan) -> None:
+def _check_active(settings: Settings, order: OrderLike, plan: Plan, counts: _Counts) -> None:
     model = order.spec.model
-    limit_of_model = work.settings.limits.active_by_model.get(model, plan.max_active)
-    active, active_of_model = await num_active(work.session, order.account_id, model)
+    limit_of_model = settings.limits.active_by_model.get(model, plan.max_active)
+    active, active_of_model = counts.active, counts.active_of_model
     note(Standing("active", plan.max_active, plan.max_active - active - 1, unit="concurrent-requests"))
     if active >= plan.max_active:
         raise TooManyActive(
@@ -114,32 +154,48 @@ async def _check_active(work: Work, order: OrderLike, plan: Plan) -> None:
         )
 
 
-async def _is_free(
-    work: Work, order: OrderLike, account: Account, quota: Quota, cost: Price, now: datetime, num_images: int
+def _check_room(settings: Settings, counts: _Counts, num_images: int) -> None:
+    most = settings.queue.max_queued
+    if counts.queued + num_images > most:
+        message = f"{most} generations are waiting already, as many as this server queues; try again later"
+        raise QueueFull(message, retry_after_s=RETRY_QUEUE_FULL_S)
+
+
+def _is_free(
+    connection: Connection,
+    settings: Settings,
+    order: OrderLike,
+    payer: Payer,
+    quota: Quota,
+    cost: Price,
+    now: datetime,
+    num_images: int,
 ) -> bool:
     """Free, or (False) to be paid; raises when it is neither."""
-    can_pay = account.posted_micro - account.held_micro >= num_images * cost.micro
+    can_pay = payer.can_pay(num_images * cost.micro)
     if not quota.covers(order.spec.model, order.spec.width * order.spec.height):
         if can_pay:
             return False
         raise _not_free(order, quota, cost)
-    used = await usage(work.session, account.id, quota, now)
+    used = usage_on(connection, payer.id, quota, now)
     for one in used:
         _tell(one, num_images, now)
     short = next((one for one in used if one.remaining < num_images), None)
     if short is None:
         if order.key_id is None:
-            await _check_all_without_a_key(work, used[0].window, num_images, now)
+            _check_all_without_a_key(connection, settings, used[0].window, num_images, now)
         return True
     if can_pay and cost.micro > 0:
         return False
     raise _used_up(short, order, now)
 
 
-async def _check_all_without_a_key(work: Work, day: Window, num_images: int, now: datetime) -> None:
+def _check_all_without_a_key(
+    connection: Connection, settings: Settings, day: Window, num_images: int, now: datetime
+) -> None:
     """Many networks are cheap to have: what they take together is bounded, too."""
-    of_all = replace(day, limit=work.settings.free.anonymous_images_per_day_in_all)
-    if await is_anonymous_day_full(work.session, of_all, num_images):
+    of_all = replace(day, limit=settings.free.anonymous_images_per_day_in_all)
+    if is_anonymous_day_full(connection, of_all, num_images):
         raise QuotaUsedUp(
             f"the {of_all.limit} images a day for callers without a key are taken; they renew at "
             f"{day.renews:%Y-%m-%dT%H:%M:%SZ}. With an API key you can go on now.",
@@ -171,3 +227,23 @@ def _not_free(order: OrderLike, quota: Quota, cost: Price) -> NotPermitted | Ins
     if order.key_id is None:
         return NotPermitted(f"{text}, which takes an API key")
     return InsufficientCredits(text, required_micro=cost.micro)
+
+
+_POOL = (
+    select(Registration.pool)
+    .where(Registration.network == bindparam("network"))
+    .order_by(Registration.last_seen_at.desc())
+    .limit(1)
+)
+_HOLD = (
+    select(Account.id, Account.plan, Account.posted_micro, Account.held_micro, _POOL.scalar_subquery())
+    .where(Account.id == bindparam("account"))
+    .with_for_update(key_share=True, of=Account)
+)
+_WAITING = (
+    select(Generation.id)
+    .where(IS_QUEUED, Generation.pool == bindparam("pool"), Generation.priority == bindparam("priority"))
+    .limit(bindparam("most", type_=Integer))
+)
+_COUNTS = select(*ACTIVE, select(func.count()).select_from(_WAITING.subquery()).scalar_subquery(), *BEFORE)
+"""After the lock, in a statement of its own: PostgreSQL's counts are of the moment at which their statement begins."""

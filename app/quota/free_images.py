@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.plans import Quota
@@ -51,11 +51,16 @@ def windows(quota: Quota, now: datetime) -> tuple[Window, Window]:
 
 
 async def usage(session: AsyncSession, account_id: str, quota: Quota, now: datetime) -> Sequence[Usage]:
+    """`usage_on` for a caller that has a session."""
+    return await (await session.connection()).run_sync(usage_on, account_id, quota, now)
+
+
+def usage_on(connection: Connection, account_id: str, quota: Quota, now: datetime) -> Sequence[Usage]:
     """What is taken of each window. Exact inside a transaction that holds the account's row."""
-    return [Usage(window, await _num_taken(session, account_id, window.begins)) for window in windows(quota, now)]
+    return [Usage(window, _num_taken(connection, account_id, window.begins)) for window in windows(quota, now)]
 
 
-async def is_anonymous_day_full(session: AsyncSession, window: Window, num_images: int) -> bool:
+def is_anonymous_day_full(connection: Connection, window: Window, num_images: int) -> bool:
     """Whether so many more images of callers without a key would pass what all of them may have in this window."""
     query = select(func.count()).where(
         Generation.is_free,
@@ -63,14 +68,14 @@ async def is_anonymous_day_full(session: AsyncSession, window: Window, num_image
         Generation.queued_at >= window.begins,
         Generation.state.in_(COUNTED_STATES),
     )
-    return (await session.scalar(query) or 0) + num_images > window.limit
+    return (connection.scalar(query) or 0) + num_images > window.limit
 
 
-async def _num_taken(session: AsyncSession, account_id: str, since: datetime) -> int:
+def _num_taken(connection: Connection, account_id: str, since: datetime) -> int:
     query = select(func.count()).where(
         Generation.is_free,
         Generation.account_id == account_id,
         Generation.queued_at >= since,
         Generation.state.in_(COUNTED_STATES),
     )
-    return await session.scalar(query) or 0
+    return connection.scalar(query) or 0

@@ -5,12 +5,11 @@ from typing import Any
 
 from app.api.bfl.schemas.answers import ResultResponse, Status
 from app.api.viewpoint import Viewpoint
-from app.core.db.tables.generation import Generation
 from app.core.events.progress_board import ProgressBoard
 from app.core.spec import GenerationSpec
 from app.core.states import GenerationState, task_state
 from app.generations.delivery import result_path
-from app.generations.repository import TaskRead
+from app.generations.repository import GenerationRow, TaskRead
 from app.metering.pricing import credits_number
 from app.moderation.verdict import Verdict
 
@@ -53,7 +52,7 @@ def _settled_micro(found: TaskRead) -> int:
     return sum(one.price_micro for one in found.generations if one.state == GenerationState.READY)
 
 
-def _result(generation: Generation, view: Viewpoint) -> dict[str, Any]:
+def _result(generation: GenerationRow, view: Viewpoint) -> dict[str, Any]:
     spec = GenerationSpec.from_json(generation.spec)
     path = result_path(view.secrets, generation.id, generation.attempt, spec.output_format, view.now, view.url_ttl_s)
     return {
@@ -72,7 +71,7 @@ def _times(started_at: datetime | None, finished_at: datetime | None) -> dict[st
     return {"start_time": start, "end_time": end, "duration": max(0.0, end - start)}
 
 
-def _failure(generation: Generation, state: GenerationState) -> dict[str, Any]:
+def _failure(generation: GenerationRow, state: GenerationState) -> dict[str, Any]:
     if state in (GenerationState.REQUEST_MODERATED, GenerationState.CONTENT_MODERATED):
         return {"Moderation Reasons": list(Verdict.from_text(generation.error_message or "").reasons)}
     if state is GenerationState.CANCELLED:

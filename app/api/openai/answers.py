@@ -5,12 +5,11 @@ import base64
 from dataclasses import dataclass
 
 from app.api.openai.schemas import Image, ImagesBody, ImagesResponse, Usage
-from app.core.db.tables.generation import Generation
 from app.core.spec import GenerationSpec
 from app.core.states import GenerationState
 from app.dependencies import Gateway
 from app.generations.delivery import result_path
-from app.generations.repository import TaskRead
+from app.generations.repository import GenerationRow, TaskRead
 from app.metering.pricing import credits_number
 
 MODERATED = (GenerationState.REQUEST_MODERATED, GenerationState.CONTENT_MODERATED)
@@ -51,7 +50,7 @@ async def images_response(parts: Gateway, found: TaskRead, body: ImagesBody, pub
     )
 
 
-async def _image(parts: Gateway, generation: Generation, body: ImagesBody, public_url: str) -> Image:
+async def _image(parts: Gateway, generation: GenerationRow, body: ImagesBody, public_url: str) -> Image:
     if body.response_format == "url":
         spec = GenerationSpec.from_json(generation.spec)
         ttl_s, now = parts.settings.results.url_ttl_s, parts.clock.utc_now()

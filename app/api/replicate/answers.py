@@ -5,12 +5,11 @@ from datetime import datetime
 
 from app.api.replicate.schemas import OWNER, Prediction, Status, Urls
 from app.api.viewpoint import Viewpoint
-from app.core.db.tables.generation import Generation
 from app.core.events.progress_board import ProgressBoard
 from app.core.spec import GenerationSpec
 from app.core.states import ACTIVE_STATES, GenerationState, task_state
 from app.generations.delivery import result_path
-from app.generations.repository import TaskRead
+from app.generations.repository import GenerationRow, TaskRead
 
 PATH = "/v1/predictions"
 BAR_CHARS = 10
@@ -53,17 +52,17 @@ def prediction(found: TaskRead, progress: ProgressBoard, view: Viewpoint, *, wai
     )
 
 
-def _output(generations: Sequence[Generation], view: Viewpoint) -> list[str]:
+def _output(generations: Sequence[GenerationRow], view: Viewpoint) -> list[str]:
     """Addresses of the pictures that were made."""
     return [_url(one, view) for one in generations if one.state == GenerationState.READY]
 
 
-def _url(one: Generation, view: Viewpoint) -> str:
+def _url(one: GenerationRow, view: Viewpoint) -> str:
     extension = GenerationSpec.from_json(one.spec).output_format
     return view.public_url + result_path(view.secrets, one.id, one.attempt, extension, view.now, view.url_ttl_s)
 
 
-def _logs(generations: Sequence[Generation], progress: ProgressBoard) -> str:
+def _logs(generations: Sequence[GenerationRow], progress: ProgressBoard) -> str:
     """One line of tqdm's an image that is drawn: what the SDK reads its progress from."""
     heard = (progress.latest(one.id) for one in generations if one.state == GenerationState.RUNNING)
     return "\n".join(_bar(one.step, one.num_steps) for one in heard if one is not None)
@@ -75,7 +74,7 @@ def _bar(step: int, num_steps: int) -> str:
     return f"{round(100 * fraction):3d}%|{'█' * done}{' ' * (BAR_CHARS - done)}| {step}/{num_steps}"
 
 
-def _error(generations: Sequence[Generation], state: GenerationState) -> str | None:
+def _error(generations: Sequence[GenerationRow], state: GenerationState) -> str | None:
     if state in (GenerationState.REQUEST_MODERATED, GenerationState.CONTENT_MODERATED):
         return "moderated: the request was blocked by this service's moderation; nothing was charged"
     if state is not GenerationState.ERROR:
@@ -100,7 +99,7 @@ def _first(moments: Iterable[datetime | None]) -> datetime | None:
     return min((one for one in moments if one is not None), default=None)
 
 
-def _last(generations: Sequence[Generation]) -> datetime | None:
+def _last(generations: Sequence[GenerationRow]) -> datetime | None:
     return max((one.finished_at for one in generations if one.finished_at is not None), default=None)
 
 

@@ -6,15 +6,19 @@ REPEATABLE READ.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from typing import Any, Self
 
-from sqlalchemy import make_url
+from sqlalchemy import Row, Select, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.util import greenlet_spawn
 
 from app.core.db.postgresql import open_postgresql
-from app.core.db.sqlite import BEGIN_WRITE, SQLITE_BEGIN, open_sqlite
+from app.core.db.sqlite import BEGIN_NOTHING, BEGIN_WRITE, SQLITE_BEGIN, open_sqlite
+
+AnyRow = Row[*tuple[Any, ...]]
+Question = Select[*tuple[Any, ...]]
 
 
 class Database:
@@ -25,6 +29,8 @@ class Database:
         self.is_sqlite = engine.dialect.name == "sqlite"
         reading: dict[str, Any] = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
         writing: dict[str, Any] = {SQLITE_BEGIN: BEGIN_WRITE} if self.is_sqlite else {}
+        asking: dict[str, Any] = {SQLITE_BEGIN: BEGIN_NOTHING} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
+        self._asked = engine.sync_engine.execution_options(**asking)
         self._readers = async_sessionmaker(engine.execution_options(**reading), autoflush=False)
         self._writers = async_sessionmaker(engine.execution_options(**writing), expire_on_commit=False)
         self._turn = asyncio.Lock()
@@ -33,6 +39,14 @@ class Database:
     def open(cls, url: str) -> Self:
         """Connections are made at first use."""
         return cls(open_engine(url))
+
+    async def ask(self, question: Question, values: Mapping[str, Any]) -> Sequence[AnyRow]:
+        """All rows of one question. It sees one moment without a transaction, whose begin and end are trips of their own."""
+        return await greenlet_spawn(self._ask, question, values)
+
+    def _ask(self, question: Question, values: Mapping[str, Any]) -> Sequence[AnyRow]:
+        with self._asked.connect() as connection:
+            return connection.execute(question, values).all()
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncSession]:

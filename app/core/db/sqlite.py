@@ -22,6 +22,8 @@ BUSY_TIMEOUT_S = 30.0
 SQLITE_BEGIN = "darkroom_sqlite_begin"
 """Execution option: the statement that begins a transaction."""
 BEGIN_WRITE = "BEGIN IMMEDIATE"
+BEGIN_NOTHING = ""
+"""For a single statement."""
 _WAITING = frozenset({BEGIN_WRITE})
 _PRAGMAS = (
     "journal_mode=WAL",
@@ -154,4 +156,6 @@ def _prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get(SQLITE_BEGIN, "BEGIN DEFERRED"))
+    begin = connection.get_execution_options().get(SQLITE_BEGIN, "BEGIN DEFERRED")
+    if begin != BEGIN_NOTHING:
+        connection.exec_driver_sql(begin)

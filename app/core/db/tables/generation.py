@@ -12,8 +12,8 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
-    bindparam,
     false,
+    literal_column,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -136,7 +136,6 @@ class Generation(Base):
     error_message: Mapped[str | None] = mapped_column(Text)
 
 
-IS_ACTIVE = Generation.state.in_(
-    bindparam(None, sorted(ACTIVE_STATES), expanding=True, literal_execute=True, unique=True)
-)
-"""Queued or running, in the very words of the indexes: SQLite uses a partial index for nothing else."""
+IS_ACTIVE = Generation.state.in_([literal_column(f"'{state}'") for state in sorted(ACTIVE_STATES)])
+IS_QUEUED = Generation.state == literal_column(f"'{GenerationState.QUEUED}'")
+"""In the very words of the indexes: SQLite uses a partial index for nothing else, nor does a plan that PostgreSQL keeps."""
