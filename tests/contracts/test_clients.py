@@ -26,6 +26,15 @@ NODE_CLIENTS = Path(sys.prefix) / "clients"
 ALIASES = dict.fromkeys(("flux-dev", "flux-pro-1.1-ultra", "flux-2-pro"), "flux-nano")
 
 
+needs_node = pytest.mark.skipif(not (NODE_CLIENTS / "node_modules/bfl-2").exists(), reason="no npm, no clients of Node")
+
+
+def node() -> str:
+    found = shutil.which("node")
+    assert found is not None, "npm without node"
+    return found
+
+
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """Whose public names of BFL's run on flux-nano."""
@@ -66,11 +75,28 @@ def test_black_forest_labs_own_client(service: RunningService) -> None:
     assert "Not authenticated" in str(told["refused"])
 
 
-@pytest.mark.skipif(not (NODE_CLIENTS / "node_modules/bfl-2").exists(), reason="no npm, no clients of Node")
+def test_the_unofficial_client_of_black_forest_labs(service: RunningService) -> None:
+    told = told_by(sys.executable, HERE / "unofficial_bfl.py", service.url, service.key)
+    assert (told["status"], told["prompt"]) == ("Ready", "a red apple")
+    assert is_no_flat_colour(opened(httpx.get(str(told["sample"]), trust_env=False).content))
+
+
+@needs_node
+def test_node_clients_of_openai_and_replicate(service: RunningService) -> None:
+    told = told_by(node(), HERE / "node_clients.mjs", NODE_CLIENTS, service.url, service.key)
+    pictures = told["pictures"]
+    assert isinstance(pictures, list)
+    assert [opened(base64.b64decode(one)).size for one in pictures] == [(128, 128)] * 5
+    assert all(is_no_flat_colour(opened(base64.b64decode(one))) for one in pictures)
+    assert told["events"] == ["image_generation.completed"]
+    assert "flux-nano" in str(told["models"])
+    assert (told["refused"], told["status"]) == (404, "succeeded")
+    assert str(told["address"]).startswith(service.url)
+
+
+@needs_node
 def test_vercels_ai_sdk(service: RunningService) -> None:
-    node = shutil.which("node")
-    assert node is not None, "npm without node"
-    told = told_by(node, HERE / "ai_sdk.mjs", NODE_CLIENTS, service.url, service.key)
+    told = told_by(node(), HERE / "ai_sdk.mjs", NODE_CLIENTS, service.url, service.key)
     for picture in (told["one"], told["two"]):
         assert is_no_flat_colour(opened(base64.b64decode(str(picture))))
     about = told["about"]
