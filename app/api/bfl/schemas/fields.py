@@ -66,6 +66,10 @@ class Inputs(Body):
     previews: Annotated[
         bool | None, Field(description="Show small pictures on the way, in the task's events. Darkroom's own field.")
     ] = False
+    embed_metadata: Annotated[
+        bool | None,
+        Field(description="Write prompt, seed and steps into the file; null = as the server does. Darkroom's own field."),
+    ] = None
 
     @classmethod
     def pictures(cls) -> dict[str, Role]:

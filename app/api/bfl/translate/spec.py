@@ -47,6 +47,7 @@ def to_spec(body: Inputs, model: Resolved, pictures: Sequence[Sent] = ()) -> Gen
         deterministic=bool(body.deterministic),
         **sampling_of(body, model),
         previews=bool(body.previews),
+        embed_metadata=body.embed_metadata,
         **task,
     )
 
