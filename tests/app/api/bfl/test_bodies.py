@@ -33,7 +33,7 @@ class Route:
 
 
 TAIL = "seed safety_tolerance output_format webhook_url webhook_secret"
-OWN_TAIL = "max_sequence_length deterministic previews"
+OWN_TAIL = "max_sequence_length deterministic previews embed_metadata"
 BESIDE_STEPS = "sampler schedule eta sigmas timesteps"
 """Darkroom's, wherever the number of steps is the caller's."""
 FLUX2 = f"prompt width height input_image input_image_2 input_image_3 input_image_4 transparent_bg {TAIL}"
