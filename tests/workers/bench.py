@@ -15,6 +15,7 @@ from app.core.registry import WorkerRecord
 from app.core.spec import GenerationSpec
 from app.core.storage.memory import MemoryObjectStore
 from app.core.work.sql import SqlWorkPort
+from app.moderation.verdict import PictureModerator
 from tests.fixtures.accounts import EPOCH, NETWORK, POOL
 from tests.workers.engine.fake_network import FakeNetwork
 from workers.engine.conditioning import PromptCache
@@ -24,6 +25,7 @@ from workers.io import WorkerIO
 from workers.links import Links, Rhythm
 from workers.loop import EngineLoop
 from workers.messages import EndWanted, Loaded, Reply
+from workers.provenance.marks import UNMARKED, Marks
 
 WITHIN_S = 20.0
 
@@ -94,6 +96,8 @@ class Bench:
         renew_s: float = 0.02,
         drain_s: float = WITHIN_S,
         make_port: Callable[..., SqlWorkPort] = SqlWorkPort,
+        marks: Marks = UNMARKED,
+        judge: PictureModerator | None = None,
     ) -> None:
         self.database = database
         self.clock = ManualClock(EPOCH)
@@ -115,7 +119,7 @@ class Bench:
             lambda reply: loop.call_soon_threadsafe(self.replies.put_nowait, reply) and None,
             self.clock,
         )
-        links = Links(self.port, self.store, self.events, PollingDoorbell(0.01), _current)
+        links = Links(self.port, self.store, self.events, PollingDoorbell(0.01), _current, marks, judge)
         record = WorkerRecord("w1", POOL, "here", 1, EPOCH)
         rhythm = Rhythm(window, renew_s, drain_s, hung_after_s=600.0)
         self.io = WorkerIO(links, self.engine, record, rhythm, self.clock)

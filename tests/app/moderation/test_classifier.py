@@ -1,46 +1,21 @@
 """A classifier over real HTTP: what it is asked, what it may answer, and what happens while it is away."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from contextlib import AsyncExitStack
 
 import pytest
 
 from app.core.config import ModerationSettings
 from app.core.errors import ModerationUnavailable
-from app.moderation.opening import open_moderator
+from app.moderation.opening import open_moderator, open_picture_moderator
 from app.moderation.verdict import Moderator, Verdict
+from tests.fixtures.classifier import ClassifierServer
 from tests.fixtures.loopback_server import serving
 
 pytestmark = pytest.mark.anyio
 
 NOWHERE = "http://127.0.0.1:1/"
-
-
-class Service:
-    """Answers every POST alike, and keeps what it was asked."""
-
-    def __init__(self, answer: bytes, status: str = "200 OK") -> None:
-        self.asked: list[dict[str, Any]] = []
-        self._answer = answer
-        self._status = status
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[str]:
-        async with serving(self._serve) as port:
-            yield f"http://127.0.0.1:{port}/judge"
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-        length = int(head.split("content-length: ")[1].split("\r\n")[0])
-        self.asked.append(json.loads(await reader.readexactly(length)))
-        writer.write(
-            f"HTTP/1.1 {self._status}\r\ncontent-length: {len(self._answer)}\r\nconnection: close\r\n\r\n".encode()
-        )
-        writer.write(self._answer)
-        await writer.drain()
 
 
 @pytest.fixture
@@ -50,7 +25,7 @@ async def opened() -> AsyncIterator[Callable[..., Moderator]]:
 
 
 async def test_it_is_asked_with_the_prompt_and_the_tolerance(opened: Callable[..., Moderator]) -> None:
-    service = Service(b'{"reasons": ["Logos", "Faces"], "model": "v3"}')
+    service = ClassifierServer(b'{"reasons": ["Logos", "Faces"], "model": "v3"}')
     async with service.running() as url:
         verdict = await opened(classifier_url=url).check("a red apple", 5)
     assert verdict == Verdict(("Logos", "Faces"))
@@ -58,7 +33,7 @@ async def test_it_is_asked_with_the_prompt_and_the_tolerance(opened: Callable[..
 
 
 async def test_what_words_have_blocked_is_not_sent_on(opened: Callable[..., Moderator]) -> None:
-    service = Service(b"{}")
+    service = ClassifierServer(b"{}")
     async with service.running() as url:
         moderator = opened(classifier_url=url)
         assert (await moderator.check("a nude figure", 2)).is_blocked
@@ -78,7 +53,7 @@ async def test_what_words_have_blocked_is_not_sent_on(opened: Callable[..., Mode
     ],
 )
 async def test_nonsense_is_no_judgement(opened: Callable[..., Moderator], answer: bytes, status: str) -> None:
-    async with Service(answer, status).running() as url:
+    async with ClassifierServer(answer, status).running() as url:
         with pytest.raises(ModerationUnavailable) as refused:
             await opened(classifier_url=url).check("a red apple", 2)
         assert refused.value.retry_after_s is not None
@@ -91,3 +66,31 @@ async def test_nobody_there_is_no_judgement(opened: Callable[..., Moderator]) ->
         await opened(classifier_url=NOWHERE).check("a red apple", 2)
     assert not (await opened(classifier_url=NOWHERE, without_classifier="draw").check("a", 2)).is_blocked
     assert not (await opened(policy="off").check("a nude figure", 0)).is_blocked
+
+
+async def test_pictures_go_whole_to_a_service_of_their_own() -> None:
+    service = ClassifierServer(b'{"reasons": ["Gore"]}')
+    async with AsyncExitStack() as stack, service.running() as url:
+        judge = open_picture_moderator(ModerationSettings(picture_classifier_url=url), stack)
+        assert judge is not None
+        verdict = await judge.check_picture(b"\x89PNG", "image/png", "reference", 1)
+    assert verdict == Verdict(("Gore",))
+    assert service.asked == [{"picture": "iVBORw==", "content_type": "image/png", "role": "reference", "tolerance": 1}]
+
+
+async def test_without_an_address_nobody_looks_at_pictures() -> None:
+    async with AsyncExitStack() as stack:
+        assert open_picture_moderator(ModerationSettings(classifier_url=NOWHERE), stack) is None
+
+
+async def test_a_service_that_drips_has_its_seconds_and_no_more(opened: Callable[..., Moderator]) -> None:
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n")
+        while True:
+            writer.write(b" ")
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+    async with serving(drip) as port:
+        with pytest.raises(ModerationUnavailable):
+            await opened(classifier_url=f"http://127.0.0.1:{port}/", classifier_timeout_s=0.1).check("a", 2)
