@@ -2,7 +2,9 @@
 
 import json
 import shutil
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +12,22 @@ import pytest
 import torch
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_inpaint import StableDiffusionInpaintPipeline
+from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import StableDiffusionXLPipeline
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from diffusers.schedulers.scheduling_deis_multistep import DEISMultistepScheduler
 from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
 from diffusers.schedulers.scheduling_euler_ancestral_discrete import EulerAncestralDiscreteScheduler
 from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 from diffusers.schedulers.scheduling_heun_discrete import HeunDiscreteScheduler
+from diffusers.schedulers.scheduling_k_dpm_2_discrete import KDPM2DiscreteScheduler
+from diffusers.schedulers.scheduling_lms_discrete import LMSDiscreteScheduler
 from diffusers.schedulers.scheduling_pndm import PNDMScheduler
 from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 
 from models.checkpoints.folder import read_folder
 from models.errors import UnsupportedSampler
+from models.importing.assembly import import_weights
+from models.importing.request import Request
 from models.pipeline.conditions import num_run_steps, start
 from models.pipeline.denoising import StepInput, advance
 from models.pipeline.drawing import encode_request
@@ -27,8 +35,10 @@ from models.pipeline.loading import load_components
 from models.pipeline.request import PictureInputs, request_for
 from models.pipeline.sd import SdComponents
 from models.samplers.trajectories import DiffusionTrajectory
+from tests.fixtures.single_files import single_file
 from tests.fixtures.tiny_models import Oracle, tiny_flux1_folder
-from tests.fixtures.tiny_sd import SCHEDULER, tiny_sd_folder
+from tests.fixtures.tiny_sd import SCHEDULER, Variant, tiny_sd_folder
+from tests.models.importing.conftest import Said
 from tests.models.pipeline.parity import (
     OTHER_PROMPT,
     PROMPT,
@@ -51,6 +61,9 @@ SCHEDULERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "dpmpp_2m": (DPMSolverMultistepScheduler, {}),
     "dpmpp_2m_sde": (DPMSolverMultistepScheduler, {"algorithm_type": "sde-dpmsolver++"}),
     "unipc": (UniPCMultistepScheduler, {}),
+    "lms": (LMSDiscreteScheduler, {}),
+    "dpm2": (KDPM2DiscreteScheduler, {}),
+    "deis": (DEISMultistepScheduler, {}),
     "ddim": (DDIMScheduler, {"clip_sample": False, "set_alpha_to_one": False}),
     "plms": (PNDMScheduler, {"skip_prk_steps": True}),
 }
@@ -68,21 +81,57 @@ CASES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_sd_folder(tmp_path_factory.mktemp("sd") / "folder")
+OFTEN = [
+    ("euler_a", "leading"),
+    ("heun", "trailing"),
+    ("dpmpp_2m", "karras"),
+    ("dpmpp_2m_sde", "trailing"),
+    ("ddim", "leading"),
+]
+"""Cases that every test run has; all of them, of both families and from single files, are among the long lists."""
+PIPELINES: dict[Variant, Any] = {"sd15": StableDiffusionPipeline, "sdxl": StableDiffusionXLPipeline}
+LIKE: dict[Variant, str] = {"sd15": "sd-1.5", "sdxl": "sdxl"}
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """A random network of a family, in Diffusers and in ours."""
+
+    folder: Path
+    oracle: Oracle
+    components: SdComponents
 
 
 @pytest.fixture(scope="module")
-def oracle(folder: Path) -> Oracle:
-    return loaded(StableDiffusionPipeline.from_pretrained, folder)
+def family(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Variant, str], Family]:
+    """By its name, and whether ours comes from the folder as it is or from a single file."""
+
+    @cache
+    def made(which: Variant, source: str) -> Family:
+        root = tmp_path_factory.mktemp(which)
+        folder = tiny_sd_folder(root / "folder", which)
+        place = folder if source == "folder" else imported(folder, root, LIKE[which])
+        components = load_components(place, dtype=torch.float32)
+        assert isinstance(components, SdComponents)
+        return Family(folder, loaded(PIPELINES[which].from_pretrained, folder), components)
+
+    return made
+
+
+def imported(folder: Path, root: Path, like: str) -> Path:
+    """The folder that comes of a single file with the networks of this one."""
+    file = single_file(folder, root / "file.safetensors")
+    return import_weights(Request(str(file), "mine", root / "models", like, base=folder, hub=root / "hub"), Said())
 
 
 @pytest.fixture(scope="module")
-def components(folder: Path) -> SdComponents:
-    found = load_components(folder)
-    assert isinstance(found, SdComponents)
-    return found
+def folder(family: Callable[[Variant, str], Family]) -> Path:
+    return family("sd15", "folder").folder
+
+
+@pytest.fixture(scope="module")
+def components(family: Callable[[Variant, str], Family]) -> SdComponents:
+    return family("sd15", "folder").components
 
 
 def with_scheduler(components: SdComponents, scheduler: Oracle, folder: Path, copy: Path) -> SdComponents:
@@ -107,21 +156,39 @@ def expected(oracle: Oracle, prompt: str = PROMPT, **asked: Any) -> Pixels:
     return theirs(oracle, prompt=prompt, generator=generator(), **asked)
 
 
-@pytest.mark.parametrize(("sampler", "layout"), CASES)
+@pytest.mark.parametrize(("sampler", "layout"), OFTEN)
 def test_the_sampler_of_a_folder_is_followed(
-    folder: Path, oracle: Oracle, components: SdComponents, tmp_path: Path, sampler: str, layout: str
+    family: Callable[[Variant, str], Family], tmp_path: Path, sampler: str, layout: str
 ) -> None:
+    one = family("sdxl" if layout == "karras" else "sd15", "folder")
+    found, picture_of_theirs = followed(one, tmp_path, sampler, layout)
+    # A request that names the sampler gets the same of a folder that has another.
+    other = replace(found, trajectory=replace(found.trajectory, sampler=one.components.trajectory.sampler))
+    assert largest(drawn(other, sampler=sampler), picture_of_theirs) <= 1
+
+
+@pytest.mark.prove
+@pytest.mark.filterwarnings("ignore:__array_wrap__:DeprecationWarning")  # Diffusers' KDPM2 hands a tensor to NumPy
+@pytest.mark.parametrize("source", ["folder", "file"])
+@pytest.mark.parametrize("which", sorted(PIPELINES))
+@pytest.mark.parametrize(("sampler", "layout"), CASES)
+def test_every_sampler_of_a_folder_is_followed(
+    family: Callable[[Variant, str], Family], tmp_path: Path, which: Variant, source: str, sampler: str, layout: str
+) -> None:
+    followed(family(which, source), tmp_path, sampler, layout)
+
+
+def followed(family: Family, tmp_path: Path, sampler: str, layout: str) -> tuple[SdComponents, Pixels]:
+    """Both draw the same picture when the folder asks for this sampler: our components, and their picture."""
     kind, options = SCHEDULERS[sampler]
+    oracle = family.oracle
     oracle.scheduler = kind(**SCHEDULER | options | LAYOUTS[layout])
-    found = with_scheduler(components, oracle.scheduler, folder, tmp_path / "copy")
+    found = with_scheduler(family.components, oracle.scheduler, family.folder, tmp_path / "copy")
     assert found.trajectory.sampler.name == sampler
     picture_of_theirs = expected(oracle)
     assert largest(picture_of_theirs, expected(oracle, OTHER_PROMPT)) >= SEES
     assert largest(drawn(found), picture_of_theirs) <= 1
-    # A request that names the sampler gets the same of a folder that has another.
-    other = replace(found, trajectory=replace(found.trajectory, sampler=components.trajectory.sampler))
-    if sampler != "euler":
-        assert largest(drawn(other, sampler=sampler), picture_of_theirs) <= 1
+    return found, picture_of_theirs
 
 
 def test_inpainting_with_another_sampler_equals_diffusers(folder: Path, components: SdComponents) -> None:
