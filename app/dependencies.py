@@ -17,6 +17,7 @@ from app.core.dispatch.base import Dispatcher
 from app.core.events.base import EventBus
 from app.core.secret_file import Secrets
 from app.core.storage.base import ObjectStore
+from app.core.storage.presigned import Presigner
 from app.egress.pictures import FetchPicture
 from app.metering.price_book import PriceBook
 from app.moderation.verdict import Moderator
@@ -51,6 +52,8 @@ class Gateway:
     events: EventBus
     moderator: Moderator
     fetch_picture: FetchPicture
+    presigner: Presigner | None = None
+    """Where clients may speak to the bucket themselves."""
 
     @asynccontextmanager
     async def work(self) -> AsyncGenerator[Work]:

@@ -21,7 +21,7 @@ from app.core.events.base import Cancel, Done, EventBus, Preview, Progress, Ring
 from app.core.events.opening import gateway_events
 from app.core.events.progress_board import ProgressBoard
 from app.core.secret_file import resolve_secrets
-from app.core.storage.opening import open_store
+from app.core.storage.opening import open_presigner, open_store
 from app.dependencies import Gateway
 from app.egress.pictures import PictureFetcher
 from app.generations.sweeper import Sweeper
@@ -93,6 +93,7 @@ async def _open(
         events=events,
         moderator=open_moderator(settings.moderation, stack),
         fetch_picture=PictureFetcher(settings.egress, stack),
+        presigner=open_presigner(settings),
     )
     app.state.gateway, app.state.key_uses, app.state.progress = parts, key_uses, progress
     app.state.bursts, app.state.waiters, app.state.watchers = open_bursts(settings.redis, stack), waiters, watchers

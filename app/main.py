@@ -10,7 +10,7 @@ from fastapi import Depends, FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
-from app.api import account, admin, errors, pricing, results, system, tasks, usage, webhooks
+from app.api import account, admin, errors, files, pricing, results, system, tasks, usage, webhooks
 from app.api.bfl import routes as bfl
 from app.api.bfl.describe import describe_bodies
 from app.api.cors import allow_pages
@@ -77,6 +77,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     app.include_router(pricing.router())
     app.include_router(usage.router())
     app.include_router(webhooks.router())
+    app.include_router(files.router())
     app.include_router(results.router())
     app.include_router(system.router(serves_metrics=settings.gateway.metrics_port is None))
     _add_playground(app)

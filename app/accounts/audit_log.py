@@ -24,6 +24,8 @@ class Action(StrEnum):
     CREDITS_ADDED = "credits.added"
     CREDITS_ADJUSTED = "credits.adjusted"
     USAGE_REPORTED = "usage.reported"
+    FILE_UPLOADED = "file.uploaded"
+    FILE_DELETED = "file.deleted"
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ STORE_RETRY_S = 2.0
 Render = Callable[[Refusal], JSONResponse]
 
 _RENDERERS: tuple[tuple[tuple[str, ...], Render], ...] = (
-    (("/v1/account", "/v1/admin", "/v1/usage", "/v1/pricing", "/v1/tasks", *SYSTEM_PATHS), problem.render),
+    (("/v1/account", "/v1/admin", "/v1/usage", "/v1/pricing", "/v1/tasks", "/v1/files", *SYSTEM_PATHS), problem.render),
     (("/v1/predictions", "/v1/models/darkroom/"), replicate.render),
     (("/v1/images/", "/v1/models"), openai.render),
     (("",), bfl.render),

@@ -12,6 +12,7 @@ from app.api.bfl.translate.pictures import read_pictures
 from app.api.bfl.translate.spec import to_spec
 from app.dependencies import Parts
 from app.egress.pictures import fetch_nothing
+from app.files.naming import no_files
 from app.limits.burst import count_estimate
 from app.metering.pricing import credits_number, price
 from app.metering.rules import Flat, Line, Rule
@@ -112,7 +113,7 @@ async def estimate(request: Request, parts: Parts) -> EstimateRead:
     """
     model = parts.catalog.resolve((await parse(_Named, request)).model)
     body = await parse(body_of(model.row), request)
-    spec = to_spec(body, model, await read_pictures(body, model, fetch_nothing))
+    spec = to_spec(body, model, await read_pictures(body, model, fetch_nothing, no_files))
     found = price(spec, parts.price_book)
     return EstimateRead(
         model=spec.model,

@@ -97,6 +97,13 @@ async def _submitting(request: Request, parts: Parts) -> Caller:
     return caller
 
 
+async def _uploading(request: Request, parts: Parts) -> Caller:
+    """Callers with a key who may order images; each upload counts against the same burst."""
+    caller = _permitted(await identify(request, parts), Scope.JOBS_WRITE)
+    await count_submit(request, parts, caller.account_id)
+    return caller
+
+
 async def _anyone(request: Request, parts: Parts) -> Caller:
     """Any known caller, whatever the scopes: for what concerns the caller alone."""
     caller = await identify_anyone(request, parts)
@@ -106,6 +113,7 @@ async def _anyone(request: Request, parts: Parts) -> Caller:
 
 
 CanGenerate = Annotated[Caller, Depends(_submitting)]
+CanUpload = Annotated[Caller, Depends(_uploading)]
 CanReadJobs = Annotated[Caller, Depends(_holding(Scope.JOBS_READ))]
 CanWriteJobs = Annotated[Caller, Depends(_holding(Scope.JOBS_WRITE))]
 CanReadBilling = Annotated[Caller, Depends(_holding(Scope.BILLING_READ))]

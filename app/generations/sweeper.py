@@ -16,6 +16,7 @@ from app.core.ledger import LedgerBroken
 from app.core.metrics import SWEPT
 from app.core.states import GenerationState
 from app.dependencies import Gateway
+from app.files import expiry
 from app.generations import idempotency, repository
 
 LOCK = "sweeper"
@@ -54,6 +55,7 @@ class Sweeper:
             await self._ring_again()
             await self._sweep()
             await self._expire()
+            await self._expire_files()
             await self._expire_credits()
             await self._forget_keys()
 
@@ -97,6 +99,18 @@ class Sweeper:
         async with self._parts.database.write() as session:
             await retention.forget(session, [task.task_id for task in expired], now)
         log.info("tasks expired", tasks=len(expired))
+
+    async def _expire_files(self) -> None:
+        """The objects first, as for tasks."""
+        now = self._parts.clock.utc_now()
+        async with self._parts.database.read() as session:
+            file_ids = await expiry.expired_files(session, now)
+        if not file_ids:
+            return
+        await expiry.remove_objects(self._parts.store, file_ids)
+        async with self._parts.database.write() as session:
+            await expiry.forget_files(session, file_ids)
+        log.info("files expired", files=len(file_ids))
 
     async def _expire_credits(self) -> None:
         """One account a transaction: each waits for no more than its own submits and settles."""

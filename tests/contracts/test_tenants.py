@@ -13,6 +13,7 @@ from app.core.db.metadata import TABLES
 from app.core.db.tables.task import Task
 from app.webhooks.outbox import Receiver, waiting
 from tests.fixtures.api import Api, Customer
+from tests.fixtures.pictures import picture_file
 
 pytestmark = pytest.mark.anyio
 
@@ -41,7 +42,15 @@ async def belongings(ann: Customer) -> dict[str, str]:
         "attempt": str(claim.attempt),
         "extension": claim.spec.output_format,
         "webhook_id": await ended_webhook(ann, task["id"]),
+        "file_id": await uploaded_file(ann),
     }
+
+
+async def uploaded_file(ann: Customer) -> str:
+    """A picture that its owner could use, look at and delete."""
+    headers = {**ann.headers, "content-type": "image/png"}
+    answer = await ann.api.http.post("/v1/files", content=picture_file(), headers=headers)
+    return answer.json()["id"]
 
 
 async def ended_webhook(ann: Customer, task_id: str) -> str:
@@ -92,9 +101,13 @@ async def test_a_bare_id_of_another_tenant_is_404_and_changes_nothing(api: Api, 
     bob = await api.account("bob")
     before = await everything(api)
     routes = routes_with_an_id(api)
-    assert {"/v1/get_result", "/v1/account/keys/{key_id}", "/v1/admin/accounts/{account_id}"} <= {
-        one[1] for one in routes
+    named = {
+        "/v1/get_result",
+        "/v1/account/keys/{key_id}",
+        "/v1/admin/accounts/{account_id}",
+        "/v1/files/{file_id}/content",
     }
+    assert named <= {one[1] for one in routes}
     for method, path, parameters in routes:
         values = {one["name"]: things[one["name"]] for one in parameters}
         query = {one["name"]: values[one["name"]] for one in parameters if one["in"] == "query"}
@@ -106,5 +119,6 @@ async def test_a_bare_id_of_another_tenant_is_404_and_changes_nothing(api: Api, 
 
 async def test_the_owner_finds_what_the_other_does_not(api: Api, ann: Customer) -> None:
     things = await belongings(ann)
-    for path in (f"/v1/get_result?id={things['id']}", f"/v1/account/keys/{ann.key_id}"):
+    file = f"/v1/files/{things['file_id']}"
+    for path in (f"/v1/get_result?id={things['id']}", f"/v1/account/keys/{ann.key_id}", file, f"{file}/content"):
         assert (await api.http.get(path, headers=ann.headers)).status_code == 200

@@ -27,6 +27,7 @@ from app.core.catalog import Catalog, CatalogRow
 from app.core.events.progress_board import ProgressBoard
 from app.core.inputs.kept import kept, remove
 from app.dependencies import Gateway, Parts
+from app.files.naming import OwnFiles
 from app.generations import repository
 from app.generations.delivery import may_poll, polling_path
 from app.generations.idempotency import Answer
@@ -78,11 +79,12 @@ def _submit_to(name: str, schema: type[Inputs]) -> Callable[..., Awaitable[JSONR
         seconds: WaitSeconds,
     ) -> JSONResponse:
         model = parts.catalog.resolve(name)
-        pictures = await read_pictures(body, model, parts.fetch_picture)
+        host = public_url(request, parts.settings)
+        files = OwnFiles(parts, caller.account_id, host)
+        pictures = await read_pictures(body, model, parts.fetch_picture, files)
         spec = to_spec(body, model, pictures)
         again = retryable(key, request, body)
         tolerance = clamped(body.safety_tolerance)
-        host = public_url(request, parts.settings)
         told = receiver_of(body, parts.settings.egress, host)
         sent = kept_request(body, pictures)
         order = Order(caller.account_id, DIALECT, spec, sent, caller.key_id, again, tolerance, receiver=told)

@@ -1,4 +1,4 @@
-"""The multipart form of an edit: its texts as a body, its pictures as bytes."""
+"""An edit as a multipart form, its pictures as bytes or the ids of files, or as JSON that names them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,64 +8,71 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.datastructures import FormData, UploadFile
 
-from app.api.bfl.request_body import located
-from app.api.openai.schemas import ImagesBody
+from app.api.bfl.request_body import located, parse
+from app.api.openai.schemas import MAX_EDITED, EditBody, ImageRef, ImagesBody
 from app.core.errors import InvalidRequest
 from app.core.inputs.encoded import MAX_BYTES, MAX_MEGABYTES
-from app.core.inputs.header import BadPicture, read_header
+from app.files.names import is_file_id
 
-MAX_IMAGES = 16
 MAX_TEXTS = 64
 IMAGE_NAMES = ("image", "image[]")
 _MULTIPART = "multipart/form-data"
+_JSON = "application/json"
 
 
 @dataclass(frozen=True)
 class Edit:
-    """What a form says: the mask is transparent where the picture is to be changed."""
+    """What is to be edited: the mask is transparent where the picture is to be changed. A text names a picture."""
 
     body: ImagesBody
-    images: tuple[bytes, ...]
-    mask: bytes | None
+    images: tuple[bytes | str, ...]
+    mask: bytes | str | None
 
 
 async def read_edit(request: Request) -> Edit:
-    """The request's form. Raises InvalidRequest or RequestValidationError."""
+    """The request's form, or its JSON. Raises InvalidRequest or RequestValidationError."""
     content_type = request.headers.get("content-type", "")
+    if content_type.lower().startswith(_JSON):
+        return _of_json(await parse(EditBody, request))
     if not content_type.lower().startswith(_MULTIPART):
-        raise InvalidRequest(f"the body must be {_MULTIPART}", field="body", value=content_type, limit=_MULTIPART)
-    async with request.form(max_files=MAX_IMAGES + 1, max_fields=MAX_TEXTS) as form:
+        message = f"the body must be {_MULTIPART}, or JSON that names the pictures"
+        raise InvalidRequest(message, field="body", value=content_type, limit=f"{_MULTIPART} or {_JSON}")
+    async with request.form(max_files=MAX_EDITED + 1, max_fields=MAX_TEXTS) as form:
         images = [await _bytes("image", one) for name in IMAGE_NAMES for one in form.getlist(name)]
         masks = [await _bytes("mask", one) for one in form.getlist("mask")]
         body = _body(form)
     _check_counts(images, masks)
-    for mask in masks:
-        _check_transparent(mask)
     return Edit(body, tuple(images), masks[0] if masks else None)
 
 
-def _check_transparent(mask: bytes) -> None:
-    """A mask that is opaque everywhere changes nothing; one that is no picture is told so with the other pictures."""
-    try:
-        header = read_header(mask)
-    except BadPicture:
-        return
-    if not header.has_alpha:
-        message = "mask: it has no transparency, which is what says where to draw"
-        raise InvalidRequest(message, field="mask", value="an opaque picture", limit="a picture with an alpha channel")
+def _of_json(body: EditBody) -> Edit:
+    said = body.model_dump(exclude={"images", "mask"}, exclude_unset=True)
+    images = tuple(_named(f"images.{index}", one) for index, one in enumerate(body.images))
+    return Edit(ImagesBody.model_validate(said), images, None if body.mask is None else _named("mask", body.mask))
 
 
-def _check_counts(images: Sequence[bytes], masks: Sequence[bytes]) -> None:
+def _named(field: str, one: ImageRef) -> str:
+    named = [text for text in (one.file_id, one.image_url) if text]
+    if len(named) != 1:
+        message = f"{field}: a picture is named by file_id or by image_url"
+        raise InvalidRequest(message, field=field, value=f"{len(named)} of them", limit="one of the two")
+    return named[0]
+
+
+def _check_counts(images: Sequence[bytes | str], masks: Sequence[bytes | str]) -> None:
     if not images:
-        raise InvalidRequest("image: an edit needs a picture", field="image", limit=f"1 to {MAX_IMAGES} files")
-    for name, found, most in (("image", images, MAX_IMAGES), ("mask", masks, 1)):
+        raise InvalidRequest("image: an edit needs a picture", field="image", limit=f"1 to {MAX_EDITED} files")
+    for name, found, most in (("image", images, MAX_EDITED), ("mask", masks, 1)):
         if len(found) > most:
             raise InvalidRequest(f"{name}: too many files", field=name, value=f"{len(found)} files", limit=most)
 
 
-async def _bytes(field: str, part: UploadFile | str) -> bytes:
+async def _bytes(field: str, part: UploadFile | str) -> bytes | str:
+    """What a part holds: a picture, or the id of a file that was uploaded before."""
     if isinstance(part, str):
-        message = f"{field}: a file is wanted, with a filename, not a text"
+        if is_file_id(part):
+            return part
+        message = f"{field}: a file is wanted, with a filename, or the id of one; not another text"
         raise InvalidRequest(message, field=field, value=part, limit="a PNG, JPEG or WebP picture")
     data = await part.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:

@@ -16,7 +16,7 @@ from app.api.openai.answers import failure_of, images_response
 from app.api.openai.form import Edit, read_edit
 from app.api.openai.schemas import ImagesBody, ImagesResponse, Model, ModelList
 from app.api.openai.stream import Kind, events
-from app.api.openai.translate import errors_of, model_of, to_inputs
+from app.api.openai.translate import check_transparent, errors_of, model_of, to_inputs
 from app.api.public_url import public_url
 from app.api.refused.openai import RETRY_HEADER, error_object
 from app.auth.dependencies import AnyCaller, CanGenerate
@@ -25,6 +25,7 @@ from app.core.catalog import Resolved
 from app.core.errors import NotFound
 from app.core.inputs.kept import kept, remove
 from app.dependencies import Gateway, Parts
+from app.files.naming import OwnFiles
 from app.generations import repository
 from app.generations.idempotency import Answer
 from app.generations.service import Order, submit
@@ -90,7 +91,9 @@ async def _submit(
     inputs: Inputs,
 ) -> tuple[str, bool]:
     """The task's id, and whether it was there before."""
-    pictures = await read_pictures(inputs, model, parts.fetch_picture)
+    files = OwnFiles(parts, caller.account_id, public_url(request, parts.settings))
+    pictures = await read_pictures(inputs, model, parts.fetch_picture, files)
+    check_transparent(pictures)
     with errors_of(body):
         spec = to_spec(inputs, model, pictures)
     is_watched = spec.previews or bool(body.stream and body.partial_images)

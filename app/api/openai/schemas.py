@@ -8,6 +8,7 @@ from app.api.bfl.schemas.fields import MAX_PROMPT_CHARS, Body
 
 MAX_IMAGES = 10
 MAX_PARTIAL_IMAGES = 3
+MAX_EDITED = 16
 
 Quality = Literal["low", "medium", "high", "xhigh", "max", "auto", "standard", "hd"]
 ResponseFormat = Literal["url", "b64_json"]
@@ -36,6 +37,20 @@ class ImagesBody(Body):
     input_fidelity: str | None = None
     user: str | None = None
     safety_identifier: str | None = None
+
+
+class ImageRef(Body):
+    """A picture that was uploaded (`POST /v1/files`), or the address or data URI of one; one of the two."""
+
+    file_id: str | None = None
+    image_url: str | None = None
+
+
+class EditBody(ImagesBody):
+    """An edit in JSON, where pictures are named instead of sent."""
+
+    images: Annotated[list[ImageRef], Field(min_length=1, max_length=MAX_EDITED)]
+    mask: ImageRef | None = None
 
 
 class Image(Body):

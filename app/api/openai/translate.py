@@ -12,10 +12,12 @@ from pydantic import ValidationError
 from app.api.bfl.request_body import located
 from app.api.bfl.schemas.bodies import body_of
 from app.api.bfl.schemas.fields import Inputs
+from app.api.bfl.translate.pictures import pictures_for
 from app.api.openai.schemas import ImagesBody
 from app.core.catalog import Catalog, Resolved
 from app.core.config import OpenAISettings
 from app.core.errors import InvalidRequest
+from app.core.inputs.kept import Sent
 from app.core.spec import OUTPUT_FORMATS, Role
 
 _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
@@ -30,8 +32,10 @@ def model_of(body: ImagesBody, catalog: Catalog, settings: OpenAISettings) -> Re
     return catalog.resolve(settings.models.get(name, name))
 
 
-def to_inputs(body: ImagesBody, model: Resolved, images: Sequence[bytes] = (), mask: bytes | None = None) -> Inputs:
-    """The body of the model's own route, with these pictures.
+def to_inputs(
+    body: ImagesBody, model: Resolved, images: Sequence[bytes | str] = (), mask: bytes | str | None = None
+) -> Inputs:
+    """The body of the model's own route, with these pictures, or what names them.
 
     Raises:
         InvalidRequest: the model cannot do it, named by OpenAI's field where there is one.
@@ -97,20 +101,35 @@ def _size(body: ImagesBody, schema: type[Inputs]) -> Mapping[str, Any]:
     raise InvalidRequest(message, field="size", value=body.size, limit='"auto"')
 
 
-def _pictures(schema: type[Inputs], model: Resolved, images: Sequence[bytes], mask: bytes | None) -> Mapping[str, str]:
+def check_transparent(pictures: Sequence[Sent]) -> None:
+    """Raise InvalidRequest for a mask that is opaque everywhere: it changes nothing."""
+    for mask in pictures_for(pictures, "mask"):
+        if not mask.picture.header.has_alpha:
+            message = "mask: it has no transparency, which is what says where to draw"
+            limit = "a picture with an alpha channel"
+            raise InvalidRequest(message, field="mask", value="an opaque picture", limit=limit)
+
+
+def _pictures(
+    schema: type[Inputs], model: Resolved, images: Sequence[bytes | str], mask: bytes | str | None
+) -> Mapping[str, str]:
     """The pictures under the names of the model's own route."""
     fields = _fields_for_images(schema)
     if len(images) > len(fields):
         message = f"image: {model.row.name} takes at most {len(fields)} pictures"
         raise InvalidRequest(message, field="image", value=f"{len(images)} pictures", limit=len(fields))
-    said = {name: base64.b64encode(image).decode() for name, image in zip(fields, images, strict=False)}
+    said = {name: _text(image) for name, image in zip(fields, images, strict=False)}
     if mask is None:
         return said
     masks = [name for name, role in schema.pictures().items() if role == "mask"]
     if not masks:
         message = f"mask: {model.row.name} takes none"
-        raise InvalidRequest(message, field="mask", value=f"{len(mask)} bytes", limit="absent")
-    return {**said, masks[0]: base64.b64encode(mask).decode()}
+        raise InvalidRequest(message, field="mask", value="a mask", limit="absent")
+    return {**said, masks[0]: _text(mask)}
+
+
+def _text(picture: bytes | str) -> str:
+    return picture if isinstance(picture, str) else base64.b64encode(picture).decode()
 
 
 def _fields_for_images(schema: type[Inputs]) -> list[str]:

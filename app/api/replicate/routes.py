@@ -22,6 +22,7 @@ from app.core.catalog import Resolved
 from app.core.events.progress_board import ProgressBoard
 from app.core.inputs.kept import kept, remove
 from app.dependencies import Gateway, Parts
+from app.files.naming import OwnFiles
 from app.generations.cancelling import cancel
 from app.generations.idempotency import Answer
 from app.generations.repository import TaskRead
@@ -93,8 +94,9 @@ async def _submit(
     request: Request, parts: Gateway, caller: Caller, key: str | None, body: ModelPredictionBody, model: Resolved
 ) -> Answer:
     inputs, outputs = to_inputs(body, model)
-    told = receiver_of(body, parts.settings.egress, public_url(request, parts.settings))
-    pictures = await read_pictures(inputs, model, parts.fetch_picture)
+    host = public_url(request, parts.settings)
+    told = receiver_of(body, parts.settings.egress, host)
+    pictures = await read_pictures(inputs, model, parts.fetch_picture, OwnFiles(parts, caller.account_id, host))
     num_images, quality = outputs.num_outputs or 1, outputs.output_quality
     spec = to_spec(inputs, model, pictures).model_copy(update={"output_quality": quality})
     order = Order(

@@ -29,10 +29,10 @@ def decoded(field: str, text: str) -> bytes:
     """
     encoded = _without_header(field, text)
     if len(encoded) > _MAX_CHARS:
-        raise _too_large(field, f"{len(encoded)} characters of base64")
+        raise too_large(field, f"{len(encoded)} characters of base64")
     data = _from_base64(field, encoded)
     if len(data) > MAX_BYTES:
-        raise _too_large(field, f"{len(data)} bytes")
+        raise too_large(field, f"{len(data)} bytes")
     if not data:
         raise InvalidRequest(f"{field}: there is no picture in it", field=field, value=text, limit="at least 1 byte")
     return data
@@ -71,6 +71,7 @@ def _pieces(encoded: str) -> Iterator[bytes]:
     yield binascii.a2b_base64(rest, strict_mode=True)
 
 
-def _too_large(field: str, got: str) -> InvalidRequest:
+def too_large(field: str, got: str) -> InvalidRequest:
+    """The refusal of a picture of more than MAX_BYTES."""
     message = f"{field}: a picture may have {MAX_MEGABYTES}; this is {got}"
     return InvalidRequest(message, field=field, limit=f"{MAX_BYTES} bytes")

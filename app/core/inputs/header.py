@@ -4,7 +4,8 @@ import io
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from mmap import mmap
+from typing import IO, TYPE_CHECKING, cast
 
 from app.core.inputs.complete import is_complete_jpeg, is_complete_png
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 _ORIENTATION = 0x0112
 _TURNED_ASIDE = (5, 6, 7, 8)
+_START_BYTES = 12
 _ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 
 DAMAGED = (SyntaxError, OSError, ValueError, TypeError, LookupError, EOFError, ArithmeticError, struct.error)
@@ -39,42 +41,42 @@ class _Format:
 
     content_type: str
     starts: Callable[[bytes], bool]
-    open: "Callable[[bytes], ImageFile]"
-    is_complete: Callable[[bytes], bool]
+    open: "Callable[[IO[bytes]], ImageFile]"
+    is_complete: Callable[[bytes | mmap], bool]
 
 
 # Pillow is loaded at the first picture: a gateway that is sent none starts without it (tests/contracts/test_imports.py).
 
 
-def _open_png(data: bytes) -> "ImageFile":
+def _open_png(file: IO[bytes]) -> "ImageFile":
     from PIL.PngImagePlugin import PngImageFile
 
-    return PngImageFile(io.BytesIO(data))
+    return PngImageFile(file)
 
 
-def _open_jpeg(data: bytes) -> "ImageFile":
+def _open_jpeg(file: IO[bytes]) -> "ImageFile":
     from PIL.JpegImagePlugin import JpegImageFile
 
-    return JpegImageFile(io.BytesIO(data))
+    return JpegImageFile(file)
 
 
-def _open_webp(data: bytes) -> "ImageFile":
+def _open_webp(file: IO[bytes]) -> "ImageFile":
     from PIL.WebPImagePlugin import WebPImageFile
 
-    return WebPImageFile(io.BytesIO(data))
+    return WebPImageFile(file)
 
 
 _FORMATS = (
-    _Format("image/png", lambda data: data.startswith(b"\x89PNG\r\n\x1a\n"), _open_png, is_complete_png),
-    _Format("image/jpeg", lambda data: data.startswith(b"\xff\xd8\xff"), _open_jpeg, is_complete_jpeg),
+    _Format("image/png", lambda start: start.startswith(b"\x89PNG\r\n\x1a\n"), _open_png, is_complete_png),
+    _Format("image/jpeg", lambda start: start.startswith(b"\xff\xd8\xff"), _open_jpeg, is_complete_jpeg),
     # WebP's reader looks at the whole file itself.
-    _Format("image/webp", lambda data: data[:4] == b"RIFF" and data[8:12] == b"WEBP", _open_webp, lambda data: True),
+    _Format("image/webp", lambda start: start[:4] == b"RIFF" and start[8:12] == b"WEBP", _open_webp, lambda data: True),
 )
 
 
-def read_header(data: bytes) -> Header:
+def read_header(data: bytes | mmap) -> Header:
     """Type, size and transparency of a picture. Costs no more memory than the bytes. Raises BadPicture."""
-    found = next((one for one in _FORMATS if one.starts(data)), None)
+    found = next((one for one in _FORMATS if one.starts(data[:_START_BYTES])), None)
     if found is None:
         raise BadPicture("not a PNG, JPEG or WebP file")
     image = _opened(found, data)
@@ -89,15 +91,23 @@ def read_header(data: bytes) -> Header:
     return Header(found.content_type, width, height, has_alpha)
 
 
-def _opened(found: _Format, data: bytes) -> "ImageFile":
+def _opened(found: _Format, data: bytes | mmap) -> "ImageFile":
     from PIL.Image import DecompressionBombError
 
     try:
-        return found.open(data)
+        return found.open(_file_of(data))
     except DecompressionBombError:
         raise BadPicture("more pixels than any picture may have") from None
     except DAMAGED:
         raise BadPicture(f"damaged: its header cannot be read as {found.content_type}") from None
+
+
+def _file_of(data: bytes | mmap) -> IO[bytes]:
+    """A mapped file reads as one."""
+    if isinstance(data, bytes):
+        return io.BytesIO(data)
+    data.seek(0)
+    return cast("IO[bytes]", data)
 
 
 def _orientation(image: "ImageFile") -> object:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ValidationError
 
+from app.core.errors import InvalidRequest
 from app.core.ids import new_id
-from app.core.inputs.picture import Picture
+from app.core.inputs.picture import Picture, StoredPicture
 from app.core.spec import InputImage, Role
-from app.core.storage.base import ObjectStore
+from app.core.storage.base import ObjectMissing, ObjectStore
 
 
 @dataclass(frozen=True)
@@ -17,11 +18,11 @@ class Sent:
     """A picture of a request: the field that it came in, what it is for, and where it will be kept."""
 
     field: str
-    picture: Picture
+    picture: Picture | StoredPicture
     image: InputImage
 
 
-def sent(field: str, role: Role, picture: Picture) -> Sent:
+def sent(field: str, role: Role, picture: Picture | StoredPicture) -> Sent:
     """Give a picture a place of its own: the same bytes in another task lie elsewhere, so each task deletes only its own."""
     header = picture.header
     key = f"inputs/{picture.sha256[:2]}/{new_id()}"
@@ -46,11 +47,22 @@ async def kept(store: ObjectStore, pictures: Iterable[Sent]) -> AsyncGenerator[N
     try:
         for one in pictures:
             keys.append(one.image.key)
-            await store.put(one.image.key, one.picture.data, one.image.content_type)
+            await _store(store, one)
         yield
     except BaseException:
         await remove(store, keys)
         raise
+
+
+async def _store(store: ObjectStore, one: Sent) -> None:
+    """Put a picture where its task will look; one that was uploaded is copied, so that it may go before the task does."""
+    if isinstance(one.picture, Picture):
+        await store.put(one.image.key, one.picture.data, one.image.content_type)
+        return
+    try:
+        await store.copy(one.picture.key, one.image.key)
+    except ObjectMissing:
+        raise InvalidRequest(f"{one.field}: the file has just been deleted", field=one.field) from None
 
 
 async def remove(store: ObjectStore, keys: Iterable[str]) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from mmap import mmap
 
 from app.core.errors import InvalidRequest
 from app.core.inputs.encoded import decoded
@@ -22,6 +23,25 @@ class Picture:
     header: Header
 
     @property
+    def num_bytes(self) -> int:
+        return len(self.data)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels, as it is seen."""
+        return self.header.width, self.header.height
+
+
+@dataclass(frozen=True)
+class StoredPicture:
+    """A picture that lies in the object store already, under `key`, and was looked at when it came there."""
+
+    key: str
+    sha256: str
+    header: Header
+    num_bytes: int
+
+    @property
     def size(self) -> tuple[int, int]:
         """Width and height in pixels, as it is seen."""
         return self.header.width, self.header.height
@@ -37,15 +57,21 @@ def read_picture(field: str, text: str, min_side: int) -> Picture:
 
 def picture_of(field: str, data: bytes, min_side: int) -> Picture:
     """The same of bytes that are here already."""
+    return Picture(data, hashlib.sha256(data).hexdigest(), header_of(field, data, min_side))
+
+
+def header_of(field: str, data: bytes | mmap, min_side: int) -> Header:
+    """The header alone, with the same refusals."""
     try:
         header = read_header(data)
     except BadPicture as error:
         raise InvalidRequest(f"{field}: {error}", field=field, limit="a PNG, JPEG or WebP picture") from None
-    _check_size(field, header, min_side)
-    return Picture(data, hashlib.sha256(data).hexdigest(), header)
+    check_size(field, header, min_side)
+    return header
 
 
-def _check_size(field: str, header: Header, min_side: int) -> None:
+def check_size(field: str, header: Header, min_side: int) -> None:
+    """Raise InvalidRequest, naming the field, for sides and pixels outside the limits."""
     size = f"{header.width}x{header.height}"
     if not all(min_side <= side <= MAX_SIDE for side in (header.width, header.height)):
         message = f"{field}: each side of the picture must have {min_side} to {MAX_SIDE} pixels"

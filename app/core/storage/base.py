@@ -1,5 +1,6 @@
 """What an object store does, and which keys it takes."""
 
+import hashlib
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -63,6 +64,15 @@ class ObjectStore(Protocol):
     async def delete(self, key: str) -> None:
         """Deleting what is not there is no error."""
         ...
+
+
+def file_sha256(file: BinaryIO) -> bytes:
+    """The digest of all that an open file holds, read piece by piece."""
+    digest = hashlib.sha256()
+    file.seek(0)
+    while chunk := file.read(CHUNK_BYTES):
+        digest.update(chunk)
+    return digest.digest()
 
 
 def checked_key(key: str) -> str:

@@ -3,6 +3,7 @@
 from app.core.config import Settings
 from app.core.storage.base import ObjectStore
 from app.core.storage.local import LocalObjectStore
+from app.core.storage.presigned import Presigner
 
 FOLDER = "objects"
 
@@ -15,3 +16,12 @@ def open_store(settings: Settings) -> ObjectStore:
     from app.core.storage.s3 import S3ObjectStore
 
     return S3ObjectStore(settings.storage)
+
+
+def open_presigner(settings: Settings) -> Presigner | None:
+    """Where clients may speak to the bucket themselves, what signs their addresses."""
+    if not (settings.storage.url and settings.storage.presigned):
+        return None
+    from app.core.storage.s3_presigned import S3Presigner  # brings boto3, as above
+
+    return S3Presigner(settings.storage)

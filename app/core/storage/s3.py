@@ -10,7 +10,6 @@ never an access key.
 
 import asyncio
 import base64
-import hashlib
 import io
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
@@ -22,7 +21,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from app.core.config import StorageSettings
-from app.core.storage.base import CHUNK_BYTES, ObjectMissing, OpenObject, StoreDown, checked_key
+from app.core.storage.base import CHUNK_BYTES, ObjectMissing, OpenObject, StoreDown, checked_key, file_sha256
 
 MAX_ATTEMPTS = 4
 MAX_CONNECTIONS = 32
@@ -83,7 +82,7 @@ class S3ObjectStore:
                 body.close()
 
     def _put(self, name: str, file: BinaryIO, content_type: str) -> None:
-        digest = base64.b64encode(_sha256(file)).decode()
+        digest = base64.b64encode(file_sha256(file)).decode()
         file.seek(0)
         self._client.put_object(
             Bucket=self._bucket, Key=name, Body=file, ContentType=content_type, ChecksumSHA256=digest
@@ -117,14 +116,6 @@ class S3ObjectStore:
         return StoreDown(f"bucket {self._bucket!r}, key {key!r}: {why}")
 
 
-def _sha256(file: BinaryIO) -> bytes:
-    digest = hashlib.sha256()
-    file.seek(0)
-    while chunk := file.read(CHUNK_BYTES):
-        digest.update(chunk)
-    return digest.digest()
-
-
 def s3_client(settings: StorageSettings) -> Any:
     """Access keys that are not in the settings come from where AWS's tools look: environment, files, the machine's role."""
     secret = settings.secret_access_key
@@ -135,6 +126,7 @@ def s3_client(settings: StorageSettings) -> Any:
         aws_access_key_id=settings.access_key_id,
         aws_secret_access_key=None if secret is None else secret.get_secret_value(),
         config=Config(
+            signature_version="s3v4",
             s3={"addressing_style": "path" if settings.path_style else "auto"},
             retries={"mode": "standard", "total_max_attempts": MAX_ATTEMPTS},
             connect_timeout=settings.deadline_s / 2,

@@ -11,9 +11,10 @@ from app.core.catalog_row import CatalogRow
 from app.core.errors import InvalidRequest
 from app.core.inputs.encoded import is_url
 from app.core.inputs.kept import Sent, sent
-from app.core.inputs.picture import Picture, picture_of, read_picture
+from app.core.inputs.picture import Picture, StoredPicture, check_size, picture_of, read_picture
 from app.core.spec import Role
 from app.egress.pictures import FetchPicture
+from app.files.naming import FindFile
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,8 @@ class _Field:
     text: str
 
 
-async def read_pictures(body: Inputs, model: Resolved, fetch: FetchPicture) -> tuple[Sent, ...]:
-    """Every picture of the body, in the order in which a network reads them.
+async def read_pictures(body: Inputs, model: Resolved, fetch: FetchPicture, find: FindFile) -> tuple[Sent, ...]:
+    """Every picture of the body, in the order in which a network reads them: what it holds, what is fetched, what was uploaded.
 
     Raises InvalidRequest for a picture that nobody would look at, before any is fetched or decoded, and for one that is none.
     """
@@ -34,24 +35,30 @@ async def read_pictures(body: Inputs, model: Resolved, fetch: FetchPicture) -> t
     _check_taken(fields, model)
     _check_needed(body, fields, model)
     min_side = max(model.row.takes.min_side, model.runs.takes.min_side)
-    pictures = await _all_read(fields, min_side, fetch)
+    pictures = await _all_read(fields, min_side, fetch, find)
     read = tuple(sent(one.name, one.role, picture) for one, picture in zip(fields, pictures, strict=True))
     _check_references(read, model.runs.takes.max_reference_ratio)
     _check_mask(read)
     return read
 
 
-async def _all_read(fields: Sequence[_Field], min_side: int, fetch: FetchPicture) -> list[Picture]:
+async def _all_read(
+    fields: Sequence[_Field], min_side: int, fetch: FetchPicture, find: FindFile
+) -> list[Picture | StoredPicture]:
     """URLs are fetched beside each other; the first fault ends all."""
     try:
         async with asyncio.TaskGroup() as group:
-            reading = [group.create_task(_read(one, min_side, fetch)) for one in fields]
+            reading = [group.create_task(_read(one, min_side, fetch, find)) for one in fields]
     except ExceptionGroup as faults:
         raise faults.exceptions[0] from None
     return [one.result() for one in reading]
 
 
-async def _read(field: _Field, min_side: int, fetch: FetchPicture) -> Picture:
+async def _read(field: _Field, min_side: int, fetch: FetchPicture, find: FindFile) -> Picture | StoredPicture:
+    uploaded = await find(field.name, field.text)
+    if uploaded is not None:
+        check_size(field.name, uploaded.header, min_side)
+        return uploaded
     if not is_url(field.text):
         return await asyncio.to_thread(read_picture, field.name, field.text, min_side)
     data = await fetch(field.name, field.text)

@@ -14,6 +14,7 @@ from app.core.catalog_row import CatalogRow
 from app.core.errors import InvalidRequest
 from app.core.spec import GenerationSpec
 from app.egress.pictures import fetch_nothing
+from app.files.naming import no_files
 from tests.fixtures.pictures import least_body
 
 pytestmark = pytest.mark.anyio
@@ -153,7 +154,7 @@ BOUNDS = [(row, name, bounds) for row in CATALOG for name, bounds in ROUTES[row.
 async def spec_of(row: CatalogRow, **fields: Any) -> GenerationSpec:
     model = Catalog().resolve(row.name)
     body = body_of(row).model_validate(least_body(row) | fields)
-    return to_spec(body, model, await read_pictures(body, model, fetch_nothing))
+    return to_spec(body, model, await read_pictures(body, model, fetch_nothing, no_files))
 
 
 def test_the_table_has_every_route() -> None:
@@ -218,9 +219,9 @@ async def test_under_any_alias_a_request_means_what_the_network_can_do_or_is_ref
         is_enough = not runs.takes.needs or bool(roles & set(runs.takes.needs))
         if not (is_enough and roles <= set(runs.takes.pictures)):
             with pytest.raises(InvalidRequest):
-                await read_pictures(body, model, fetch_nothing)
+                await read_pictures(body, model, fetch_nothing, no_files)
             continue
-        spec = to_spec(body, model, await read_pictures(body, model, fetch_nothing))
+        spec = to_spec(body, model, await read_pictures(body, model, fetch_nothing, no_files))
         assert (spec.model, spec.network) == (public.name, runs.network)
         assert {image.role for image in spec.inputs} <= set(runs.takes.pictures)
         assert runs.steps.min <= spec.steps <= runs.steps.max

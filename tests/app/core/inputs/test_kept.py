@@ -10,7 +10,7 @@ from app.core.inputs.picture import MAX_SIDE, read_picture
 from app.core.spec import SPEC_VERSION
 from app.core.storage.memory import MemoryObjectStore
 from tests.fixtures.accounts import nano_spec
-from tests.fixtures.pictures import encoded, picture, png_claiming
+from tests.fixtures.pictures import encoded, picture, picture_file, png_claiming
 
 pytestmark = pytest.mark.anyio
 
@@ -30,7 +30,7 @@ def test_the_same_picture_twice_lies_in_two_places() -> None:
 async def test_pictures_stay_after_a_block_that_ends_well() -> None:
     store, pictures = MemoryObjectStore(), two_pictures()
     async with kept(store, pictures):
-        assert store.objects == {one.image.key: one.picture.data for one in pictures}
+        assert store.objects == {one.image.key: picture_file(80, 64) for one in pictures}
     assert len(store.objects) == 2
 
 
