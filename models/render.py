@@ -26,7 +26,7 @@ from models.images import upright
 from models.noise import MAX_SEED
 from models.pipeline.components import Components
 from models.pipeline.drawing import draw
-from models.pipeline.image_prompts import ImagePrompter
+from models.pipeline.image_prompts import NO_PROMPTERS, Prompters
 from models.pipeline.loading import DTYPES, MemoryPlan, load_components, load_image_prompter
 from models.pipeline.request import DrawRequest, EdgeThresholds, Margins, PictureInputs, request_for
 from models.pipeline.roles import natural_size, with_roles
@@ -69,8 +69,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _loading(console, arguments):
             memory = MemoryPlan(query_chunk=arguments.query_chunk)
             components = load_components(arguments.weights, device, dtype, memory)
-            prompter = load_image_prompter(arguments.redux, device, components.dtype) if arguments.redux else None
-        _render(components, prompter, arguments, console)
+            prompters = NO_PROMPTERS
+            if arguments.redux:
+                redux = load_image_prompter(arguments.redux, device, components.dtype)
+                prompters = {components.spec.image_prompter or "": redux}
+        _render(components, prompters, arguments, console)
     except (ModelError, OSError, torch.OutOfMemoryError) as error:
         console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         return 1
@@ -207,10 +210,10 @@ def _request(components: Components, arguments: Arguments) -> DrawRequest:
     )
 
 
-def _render(components: Components, prompter: ImagePrompter | None, arguments: Arguments, console: Console) -> None:
+def _render(components: Components, prompters: Prompters, arguments: Arguments, console: Console) -> None:
     request = _request(components, arguments)
     with _progress(console) as after_step:
-        image = draw(components, request, prompter, after_step)
+        image = draw(components, request, prompters, after_step)
     image.save(arguments.out)
     console.print(f"{arguments.out}: {image.width} x {image.height}", highlight=False, markup=False)
 

@@ -114,6 +114,7 @@ class ModelSpec:
         takes_true_cfg: whether a second forward for a negative prompt may be asked for on top of its own guidance.
         image_prompter: name of the network that turns picture prompts into text features for it; None when it takes none.
         takes_controlnets: whether ControlNets can steer it; which of them fit, their sizes say.
+        takes_image_adapters: whether it looks at pictures through adapters that requests name; which of them fit, their sizes say.
     """
 
     name: str
@@ -129,6 +130,7 @@ class ModelSpec:
     image_prompter: str | None = None
     unet: UnetParams | None = None
     takes_controlnets: bool = False
+    takes_image_adapters: bool = False
 
     @property
     def is_distilled(self) -> bool:
@@ -320,6 +322,7 @@ def sd_spec(name: str, unet: UnetParams | None, licence: str) -> ModelSpec:
         licence=licence,
         unet=unet,
         takes_controlnets=True,
+        takes_image_adapters=True,
     )
 
 

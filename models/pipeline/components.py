@@ -13,6 +13,7 @@ from torch import Tensor
 
 from models.control.controlnet import ControlNet
 from models.flow.transformer import PackedRow, RowConstants
+from models.image_prompt.adapter import ImageAdapter
 from models.pipeline.request import SizeConditioning
 from models.samplers.trajectories import Trajectory
 from models.specs import GenerationDefaults, ModelSpec
@@ -22,16 +23,33 @@ Constants = RowConstants | UnetConstants
 """What a network knows of a row, or of one branch of its guidance, before it sees latents."""
 
 
+@dataclass(frozen=True, eq=False)
+class ImageTokens:
+    """What an adapter makes of the pictures of a prompt.
+
+    Attributes:
+        adapter: the adapter. Rows may share it; it is not this row's.
+        tokens_SC: tokens of all pictures, one after another.
+        strength: weight of what is seen in them.
+    """
+
+    adapter: ImageAdapter
+    tokens_SC: Tensor
+    strength: float = 1.0
+
+
 class TextFeatures(NamedTuple):
-    """A prompt as a transformer reads it.
+    """A prompt as a denoiser reads it.
 
     Attributes:
         tokens_LC: features of its tokens, padding included.
         pooled_C: features of the whole prompt, where the family has them.
+        images: pictures that are looked at beside it, in families whose networks take adapters.
     """
 
     tokens_LC: Tensor
     pooled_C: Tensor | None = None
+    images: ImageTokens | None = None
 
     @property
     def nbytes(self) -> int:
@@ -154,6 +172,10 @@ class Components(Protocol):
 
     def reference_ids(self, index: int, rows: int, columns: int) -> Tensor:
         """Positions of the tokens of the reference with this index, from 0, L x A."""
+        ...
+
+    def takes_adapter(self, adapter: ImageAdapter) -> bool:
+        """Whether an image adapter fits the denoiser. Weights are not looked at."""
         ...
 
     def takes_control(self, network: ControlNet) -> bool:

@@ -13,7 +13,7 @@ from models.pipeline.components import Components, TextFeatures
 from models.pipeline.conditions import start
 from models.pipeline.controls import NO_CONTROLS, Controls, check_controls
 from models.pipeline.denoising import StepInput, advance
-from models.pipeline.image_prompts import ImagePrompter, with_image_prompts
+from models.pipeline.image_prompts import NO_PROMPTERS, ImagePrompter, Prompters, Prompts, prompter_of
 from models.pipeline.request import DrawRequest, check_request, guidance_plan
 
 
@@ -22,29 +22,28 @@ def encode_request(
     request: DrawRequest,
     prompter: ImagePrompter | None = None,
     encode: Callable[[str, int], TextFeatures] | None = None,
-) -> tuple[TextFeatures, TextFeatures | None]:
+) -> Prompts:
     """Turn the prompts of a request into features.
 
     Args:
         components: of a network.
         request: checked.
-        prompter: reads its picture prompts.
+        prompter: reads its picture prompts, which it has none of otherwise.
         encode: components.encode_text, or what remembers its results.
-
-    Returns:
-        Features of the prompt, and of the negative prompt when the guidance plan has one.
     """
     encode = encode or components.encode_text
     length = request.max_sequence_length or components.defaults.max_sequence_length
-    text = with_image_prompts(
-        encode(request.prompt, length), request.inputs.image_prompts, prompter, request.image_prompt_strength
-    )
-    plan = guidance_plan(components.spec, request)
+    text, plan = encode(request.prompt, length), guidance_plan(components.spec, request)
     if plan.negative_prompt is None:
-        return text, None
-    if components.spec.text.zeroes_missing_negative and request.negative_prompt is None:
-        return text, text.zeros()
-    return text, encode(plan.negative_prompt, length)
+        prompts = Prompts(text, None)
+    elif components.spec.text.zeroes_missing_negative and request.negative_prompt is None:
+        prompts = Prompts(text, text.zeros())
+    else:
+        prompts = Prompts(text, encode(plan.negative_prompt, length))
+    images = request.inputs.image_prompts
+    if prompter is None or not images:
+        return prompts
+    return prompter.prompted(prompts, images, request.image_prompt_strength)
 
 
 def decode(components: Components, latents_LC: Tensor, width: int, height: int) -> NDArray[np.uint8]:
@@ -60,7 +59,7 @@ def decode(components: Components, latents_LC: Tensor, width: int, height: int) 
 def draw(
     components: Components,
     request: DrawRequest,
-    prompter: ImagePrompter | None = None,
+    prompters: Prompters = NO_PROMPTERS,
     after_step: Callable[[int, int], None] | None = None,
     controls: Controls = NO_CONTROLS,
 ) -> Image.Image:
@@ -69,7 +68,7 @@ def draw(
     Args:
         components: of a network.
         request: what to draw.
-        prompter: reads picture prompts, where the network takes them.
+        prompters: what reads picture prompts, the one that the request needs perhaps beside others.
         after_step: called with the steps done and the steps in all.
         controls: the ControlNets that the request names, perhaps beside others.
 
@@ -78,6 +77,7 @@ def draw(
     """
     check_request(components.spec, request)
     check_controls(components, request, controls)
+    prompter = prompter_of(components, request, prompters)
     begun = start(components, request, *encode_request(components, request, prompter), controls)
     latents_LC, num_steps = begun.latents_LC, begun.conditions.num_steps
     for step in range(num_steps):

@@ -15,6 +15,7 @@ from torch.nn import functional
 from models.control.controlnet import ControlNet
 from models.flow.flux2 import Flux2
 from models.flow.transformer import RowConstants
+from models.image_prompt.adapter import ImageAdapter
 from models.latents import image_ids, packed, text_ids, unpacked
 from models.noise import initial_noise
 from models.pipeline.components import Branch, Steering, TextFeatures, packed_rows
@@ -85,6 +86,9 @@ class Flux2Components:
 
     def reference_ids(self, index: int, rows: int, columns: int) -> Tensor:
         return image_ids(rows, columns, reference=REFERENCE_SPACING * (index + 1)).to(self.device)
+
+    def takes_adapter(self, adapter: ImageAdapter) -> bool:
+        return False
 
     def takes_control(self, network: ControlNet) -> bool:
         return False

@@ -7,14 +7,23 @@ from typing import TypeVar
 
 import torch
 
+from models.checkpoints.adapter_folder import (
+    ADAPTER,
+    ENCODER,
+    PROCESSOR,
+    check_image_adapter,
+    is_image_adapter_folder,
+)
 from models.checkpoints.autoencoder import load_autoencoder
 from models.checkpoints.clip import load_clip
+from models.checkpoints.clip_vision import load_clip_vision
 from models.checkpoints.config import Config
 from models.checkpoints.control_folder import check_control
 from models.checkpoints.controlnet import load_controlnet
 from models.checkpoints.flux1 import load_transformer as load_flux1
 from models.checkpoints.flux2 import load_transformer as load_flux2
-from models.checkpoints.folder import INDEX, Folder, check_image_prompter, is_left_out, read_folder
+from models.checkpoints.folder import INDEX, Folder, check_image_prompter, is_image_prompter, is_left_out, read_folder
+from models.checkpoints.image_adapter import load_image_adapter
 from models.checkpoints.mistral3 import load_mistral3
 from models.checkpoints.provenance import fingerprint
 from models.checkpoints.qwen3 import load_text_encoder
@@ -27,7 +36,8 @@ from models.pipeline.components import Components
 from models.pipeline.controls import ControlNetwork
 from models.pipeline.flux1 import Flux1Components
 from models.pipeline.flux2 import Flux2Components
-from models.pipeline.image_prompts import ImagePrompter
+from models.pipeline.image_adapters import AdapterPrompter
+from models.pipeline.image_prompts import ImagePrompter, ReduxPrompter
 from models.pipeline.sd import SdComponents
 from models.pipeline.sd_text import SdText
 from models.samplers.trajectories import DiffusionTrajectory, FlowTrajectory
@@ -37,6 +47,7 @@ from models.vae.autoencoder_flux1 import AutoencoderFlux1
 from models.vae.autoencoder_flux2 import AutoencoderFlux2
 from models.vae.precision import autoencoder_dtype
 from models.vae.tiling import Tiling
+from models.vision.clip import ClipPreprocessor
 from models.vision.siglip import SiglipPreprocessor
 
 Kind = TypeVar("Kind", AutoencoderFlux1, AutoencoderFlux2)
@@ -86,7 +97,7 @@ def load_components(
 
 def load_image_prompter(
     path: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
-) -> ImagePrompter:
+) -> ReduxPrompter:
     """Load the folder of a FluxPriorReduxPipeline; its own text encoders, if it has any, are not read.
 
     Raises:
@@ -94,7 +105,7 @@ def load_image_prompter(
     """
     check_image_prompter(path)
     device = torch.device(device)
-    return ImagePrompter(
+    return ReduxPrompter(
         encoder=load_siglip(path / "image_encoder", device, dtype),
         preprocessing=SiglipPreprocessor(path / "feature_extractor"),
         embedder=load_redux(path / "image_embedder", device, dtype),
@@ -102,6 +113,38 @@ def load_image_prompter(
         device=device,
         dtype=dtype,
     )
+
+
+def is_prompter(path: Path) -> bool:
+    """Whether a folder holds what reads picture prompts and draws nothing itself."""
+    return is_image_prompter(path) or is_image_adapter_folder(path)
+
+
+def load_prompter(path: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> ImagePrompter:
+    """Load a folder for which is_prompter holds. Raises CheckpointError as load_image_prompter and load_adapter_prompter do."""
+    load = load_adapter_prompter if is_image_adapter_folder(path) else load_image_prompter
+    return load(path, device, dtype)
+
+
+def load_adapter_prompter(
+    path: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+) -> AdapterPrompter:
+    """Load the folder of an installed IP-Adapter.
+
+    Raises:
+        CheckpointError: something is missing, malformed, or does not fit; the message names the file.
+    """
+    check_image_adapter(path)
+    device = torch.device(device)
+    adapter = load_image_adapter(path / ADAPTER, device, dtype)
+    encoder = load_clip_vision(path / ENCODER, device, dtype, patches=adapter.reads_patches)
+    if encoder.num_features != adapter.params.projection.in_channels:
+        raise MalformedConfig(
+            f"{path}: the encoder's features and what the adapter reads do not fit: "
+            f"{encoder.num_features} and {adapter.params.projection.in_channels}"
+        )
+    preprocessing = ClipPreprocessor(path / PROCESSOR)
+    return AdapterPrompter(adapter, encoder, preprocessing, fingerprint(path), device, dtype)
 
 
 def load_control(path: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> ControlNetwork:

@@ -141,7 +141,8 @@ class DrawRequest:
         true_cfg_scale: strength of a second, classifier-free guidance; above 1 and with a negative prompt only.
         strength: how far `image` is noised, in (0, 1]; None, here and below, takes the network's default.
         max_sequence_length: tokens of the prompt, padding included.
-        image_prompt_strength: weight of the tokens of picture prompts, 0 to 1.
+        image_prompter: name of what reads picture prompts; None for the network's own.
+        image_prompt_strength: weight of what is seen in picture prompts, 0 to 1.
         sampler: name of the sampler; None for the network's own.
         schedule: name of the schedule; None for the one that goes with the sampler.
         eta: share of the noise that each step draws anew, in [0, 1]; None for the sampler's own.
@@ -161,6 +162,7 @@ class DrawRequest:
     true_cfg_scale: float = 1.0
     strength: float | None = None
     max_sequence_length: int | None = None
+    image_prompter: str | None = None
     image_prompt_strength: float = 1.0
     sampler: str | None = None
     schedule: str | None = None
@@ -189,6 +191,8 @@ def request_for(
     true_cfg_scale: float = 1.0,
     strength: float | None = None,
     max_sequence_length: int | None = None,
+    image_prompter: str | None = None,
+    image_prompt_strength: float = 1.0,
     sampler: str | None = None,
     schedule: str | None = None,
     eta: float | None = None,
@@ -209,6 +213,8 @@ def request_for(
         true_cfg_scale=true_cfg_scale,
         strength=strength,
         max_sequence_length=max_sequence_length,
+        image_prompter=image_prompter,
+        image_prompt_strength=image_prompt_strength,
         sampler=sampler,
         schedule=schedule,
         eta=eta,
@@ -265,8 +271,10 @@ def check_request(spec: ModelSpec, request: DrawRequest) -> None:
         raise UnsupportedInput("margins: there is no image to extend")
     if request.strength is not None and inputs.image is None:
         raise UnsupportedInput("strength: there is no image to start from")
-    if inputs.image_prompts and spec.image_prompter is None:
+    if inputs.image_prompts and spec.image_prompter is None and not spec.takes_image_adapters:
         raise UnsupportedInput(f"image_prompt: {spec.name} takes no pictures as prompts")
+    if not 0 <= request.image_prompt_strength <= 1:
+        raise UnsupportedInput(f"image_prompt_strength is {request.image_prompt_strength}; it must be 0 to 1")
     _check_controls(spec, inputs.controls)
     length, most = request.max_sequence_length, spec.text.max_sequence_length
     if length is not None and not 1 <= length <= most:

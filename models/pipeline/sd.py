@@ -13,15 +13,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.control.controlnet import ControlNet
+from models.image_prompt.adapter import ImageAdapter
 from models.latents import packed, unpacked
 from models.noise import initial_noise
-from models.pipeline.components import Branch, Steering, TextFeatures
+from models.pipeline.components import Branch, ImageTokens, Steering, TextFeatures
 from models.pipeline.pictures import levels
 from models.pipeline.request import SizeConditioning
 from models.pipeline.sd_text import SdText
 from models.samplers.trajectories import DiffusionTrajectory
 from models.specs import GenerationDefaults, ModelSpec
 from models.unet.controls import UnetControl
+from models.unet.images import UnetImages
 from models.unet.rows import UnetConstants, UnetRow, predictions
 from models.unet.unet import Added, Encoder, Unet
 from models.vae.autoencoder_flux1 import AutoencoderFlux1
@@ -79,6 +81,9 @@ class SdComponents:
     def reference_ids(self, index: int, rows: int, columns: int) -> Tensor:
         raise AssertionError("these networks read no references")
 
+    def takes_adapter(self, adapter: ImageAdapter) -> bool:
+        return adapter.params.fits(self.unet.params)
+
     def takes_control(self, network: ControlNet) -> bool:
         fits = network.control_params.fits(self.unet.params)
         return fits and network.control_params.pixels_per_position == self.pixels_per_position
@@ -107,7 +112,13 @@ class SdComponents:
             for one in steering
         )
         vec_TC = self._vectors(self.unet, told_T, added)
-        return UnetConstants(text.tokens_LC.to(self.dtype), vec_TC, rows, columns, controls)
+        images = None if text.images is None else self._seen_images(text.images, len(told_T))
+        return UnetConstants(text.tokens_LC.to(self.dtype), vec_TC, rows, columns, controls, images)
+
+    def _seen_images(self, images: ImageTokens, num_steps: int) -> UnetImages:
+        """Keys and values stay the same in all steps: they are computed once for the row."""
+        keys_values = images.adapter.keys_values(images.tokens_SC)
+        return UnetImages(tuple(kv_SC.to(self.dtype) for kv_SC in keys_values), (images.strength,) * num_steps)
 
     def _vectors(self, network: Encoder, told_T: Tensor, added: Added | None) -> Tensor:
         return torch.cat([network.vectors(told_1, added, self.dtype) for told_1 in told_T[:, None]])

@@ -70,7 +70,7 @@ def times_in(pixels_HWC: NDArray[np.uint8]) -> tuple[float, float]:
 
 
 def main() -> None:
-    networks = LoadedNetworks({IdleNetwork.name: IdleNetwork()}, {})
+    networks = LoadedNetworks({IdleNetwork.name: IdleNetwork()})
     serve(load_settings(data_dir=Path(sys.argv[1])), lambda: networks)
 
 

@@ -24,4 +24,4 @@ class HangingNetwork(FakeNetwork):
 
 
 if __name__ == "__main__":
-    serve(load_settings(data_dir=Path(sys.argv[1])), lambda: LoadedNetworks({NETWORK: HangingNetwork(NETWORK)}, {}))
+    serve(load_settings(data_dir=Path(sys.argv[1])), lambda: LoadedNetworks({NETWORK: HangingNetwork(NETWORK)}))

@@ -46,7 +46,7 @@ def test_pictures_as_prompts_are_read_by_the_network_that_is_named_for_them(tmp_
     loaded = load_networks((tmp_path,), CPU, None)
     asked = DrawRequest("p", 0, 64, 64, 1, 3.5, inputs=PictureInputs(image_prompts=(picture(64, 64),)))
     dev = loaded.networks["flux-dev"]
-    with pytest.raises(UnsupportedInput, match=r"no FLUX\.1 Redux is installed beside this network"):
+    with pytest.raises(UnsupportedInput, match="there is no 'flux-redux-dev' beside this network"):
         dev.start(asked, dev.encode)
     tiny_redux_folder(tmp_path / "flux-redux-dev")
     with_redux = load_networks((tmp_path,), CPU, None)

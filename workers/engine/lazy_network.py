@@ -10,7 +10,7 @@ from models.errors import CheckpointError
 from models.pipeline.components import Components, TextFeatures
 from models.pipeline.conditions import Start
 from models.pipeline.controls import NO_CONTROLS, Controls
-from models.pipeline.image_prompts import ImagePrompter
+from models.pipeline.image_prompts import NO_PROMPTERS, Prompters
 from models.pipeline.request import DrawRequest
 from workers.engine.lazy_part import weight_bytes
 from workers.engine.network import Encode, PipelineNetwork, Run
@@ -25,7 +25,7 @@ class LazyNetwork:
         name: str,
         outline: Components,
         load: Callable[[], Components],
-        prompter: ImagePrompter | None = None,
+        prompters: Prompters = NO_PROMPTERS,
         controls: Controls = NO_CONTROLS,
     ) -> None:
         """
@@ -33,15 +33,15 @@ class LazyNetwork:
             name: of the network.
             outline: the same components on the meta device: all is there but the numbers.
             load: returns them on the device.
-            prompter: reads picture prompts, where the network takes them.
-            controls: ControlNets of this worker; outlines do until a row begins.
+            prompters: what reads picture prompts in this worker; outlines do until a row begins.
+            controls: ControlNets of this worker; likewise.
         """
         self.name = name
         self.revision = outline.revision
         self.num_bytes = weight_bytes(outline)
-        self._outline = PipelineNetwork(name, outline, prompter, controls)
+        self._outline = PipelineNetwork(name, outline, prompters, controls)
         self._load = load
-        self._prompter = prompter
+        self._prompters = prompters
         self._controls = controls
         self._loaded: PipelineNetwork | None = None
 
@@ -54,7 +54,7 @@ class LazyNetwork:
         components = self._load()
         if components.revision != self.revision:
             raise CheckpointError(f"the weights of {self.name} have changed since this worker was started")
-        self._loaded = PipelineNetwork(self.name, components, self._prompter, self._controls)
+        self._loaded = PipelineNetwork(self.name, components, self._prompters, self._controls)
 
     def unload(self) -> None:
         """Let go of the weights."""

@@ -18,7 +18,7 @@ from models.pipeline.conditions import Start, num_reference_tokens, num_run_step
 from models.pipeline.controls import NO_CONTROLS, Controls, check_controls
 from models.pipeline.denoising import StepInput, advance
 from models.pipeline.drawing import decode, encode_request
-from models.pipeline.image_prompts import ImagePrompter
+from models.pipeline.image_prompts import NO_PROMPTERS, Prompters, prompter_of
 from models.pipeline.request import DrawRequest, check_request, guidance_plan
 from models.vae.preview import Projection, fitted, outlook
 from workers.engine.row import Denoising
@@ -81,25 +81,26 @@ class PipelineNetwork:
         self,
         name: str,
         components: Components,
-        prompter: ImagePrompter | None = None,
+        prompters: Prompters = NO_PROMPTERS,
         controls: Controls = NO_CONTROLS,
     ) -> None:
         """
         Args:
             name: of the network.
             components: of its folder.
-            prompter: reads picture prompts, where the network takes them.
+            prompters: what reads picture prompts in this worker, whether it fits this network or not; weights as for controls.
             controls: ControlNets of this worker, whether they fit this network or not; their weights must be there when a row begins.
         """
         self.name = name
         self.revision = components.revision
         self._components = components
-        self._prompter = prompter
+        self._prompters = prompters
         self._controls = controls
 
     def run_of(self, asked: DrawRequest) -> Run:
         check_request(self._components.spec, asked)
         check_controls(self._components, asked, self._controls)
+        prompter_of(self._components, asked, self._prompters)
         return Run(
             num_run_steps(self._components, asked),
             guidance_plan(self._components.spec, asked).num_passes,
@@ -111,7 +112,8 @@ class PipelineNetwork:
         return self._components.encode_text(text, max_length)
 
     def start(self, asked: DrawRequest, encode: Encode) -> Start:
-        texts = encode_request(self._components, asked, self._prompter, encode)
+        prompter = prompter_of(self._components, asked, self._prompters)
+        texts = encode_request(self._components, asked, prompter, encode)
         return start(self._components, asked, *texts, self._controls)
 
     def advance(self, rows: Sequence[Denoising]) -> list[Tensor]:

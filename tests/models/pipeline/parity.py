@@ -13,7 +13,7 @@ from PIL import Image
 from models.pipeline.components import Components
 from models.pipeline.controls import NO_CONTROLS, Controls
 from models.pipeline.drawing import draw
-from models.pipeline.image_prompts import ImagePrompter
+from models.pipeline.image_prompts import NO_PROMPTERS, Prompters
 from models.pipeline.request import request_for
 from tests.fixtures.tiny_models import Oracle
 
@@ -42,13 +42,13 @@ def theirs(oracle: Oracle, **arguments: Any) -> Pixels:
 def ours(
     components: Components,
     prompt: str,
-    prompter: ImagePrompter | None = None,
+    prompters: Prompters = NO_PROMPTERS,
     beside: Controls = NO_CONTROLS,
     **arguments: Any,
 ) -> Pixels:
     """Our picture, drawn beside ControlNets; arguments are those of request_for."""
     request = request_for(components.defaults, prompt, **arguments)
-    return np.asarray(draw(components, request, prompter, controls=beside)).astype(np.int64)
+    return np.asarray(draw(components, request, prompters, controls=beside)).astype(np.int64)
 
 
 def largest(one: Pixels, other: Pixels) -> int:

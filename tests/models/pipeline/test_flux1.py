@@ -209,7 +209,7 @@ def test_inpainting_equals_diffusers(folders: dict[str, Path], dev: Pair, left: 
         (PictureInputs(control=SOURCE), "control: dev follows no edges or depth"),
         (PictureInputs(mask=mask(96, 64)), "mask: a mask needs the image"),
         (PictureInputs(image=SOURCE, mask=mask(64, 64)), "mask is 64 x 64 pixels, its image 96 x 64"),
-        (PictureInputs(image_prompts=(SOURCE,)), "image_prompt: no FLUX.1 Redux is installed"),
+        (PictureInputs(image_prompts=(SOURCE,)), "image_prompt: there is no 'flux-redux-dev' beside"),
     ],
 )
 def test_pictures_that_the_network_does_not_take_are_refused(dev: Pair, inputs: PictureInputs, message: str) -> None:

@@ -191,7 +191,7 @@ def test_redux_equals_diffusers(tmp_path: Path) -> None:
     encoders = ("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2")
     read = partial(FluxPriorReduxPipeline.from_pretrained, **{name: getattr(oracle, name) for name in encoders})
     prior = loaded(read, redux)
-    components, prompter = load_components(folder), load_image_prompter(redux)
+    components, prompters = load_components(folder), {"flux-redux-dev": load_image_prompter(redux)}
 
     def expected(*images: Image.Image) -> Pixels:
         read = prior(list(images), prompt=[PROMPT] * len(images))
@@ -209,7 +209,7 @@ def test_redux_equals_diffusers(tmp_path: Path) -> None:
     }
     for images in ((SOURCE,), (SOURCE, OTHER)):
         assert largest(expected(*images), expected(OTHER)) >= SEES
-        drawn = ours(components, PROMPT, prompter, inputs=PictureInputs(image_prompts=images), **sized)
+        drawn = ours(components, PROMPT, prompters, inputs=PictureInputs(image_prompts=images), **sized)
         assert largest(drawn, expected(*images)) <= 1
 
 

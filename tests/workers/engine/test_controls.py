@@ -100,7 +100,8 @@ def test_every_network_is_loaded_once_and_no_request_leaves_anything(root: Path)
     """Switching between controls: weights come with the first row that names them, and then the memory that is held stays the same."""
     whole = load_networks((root,), CPU, None)
     bytes_of_all = sum(
-        weight_bytes(part) for part in (load_components(root / "tiny", "meta"), *whole.controls.values())
+        weight_bytes(part)
+        for part in (load_components(root / "tiny", "meta"), *(load_control(root / name, "meta") for name in SEEDS))
     )
     found = load_networks((root,), CPU, None, bytes_of_all)
     assert found.residency.loaded == ("tiny",)
