@@ -7,7 +7,7 @@ from pathlib import Path
 
 from models.checkpoints.config import Config, read_object, write_object
 from models.checkpoints.files import UNSAFE_SUFFIXES
-from models.checkpoints.folder import GENERATION, INDEX, REDUX_PIPELINE, is_image_prompter, read_folder
+from models.checkpoints.folder import GENERATION, INDEX, read_folder
 from models.checkpoints.provenance import PROVENANCE, fingerprint, record_of, write_provenance
 from models.checkpoints.unet_config import unet_params
 from models.errors import ShapeMismatch
@@ -18,13 +18,14 @@ from models.importing.errors import ImportRefused
 from models.importing.hub import SCHEME, fetched
 from models.importing.index import is_named, write_index
 from models.importing.progress import Stages
-from models.importing.request import OPTIONS, Request, Target, target_of
+from models.importing.request import OPTIONS, Request, Target
 from models.importing.schedulers import published_schedule
 from models.importing.sources import Origin, local, refuse_escapes
 from models.importing.stable_diffusion import components_in, holds_half, scheduler_changes
 from models.importing.staging import published, refuse_occupied, settled, staged
+from models.importing.targets import target_of
 from models.importing.weights import safe_files, single_file
-from models.pipeline.loading import load_components, load_image_prompter
+from models.pipeline.loading import load_components
 from models.unet.unet import UnetParams
 
 NOTICES = ("LICENSE*", "LICENCE*", "NOTICE*")
@@ -170,12 +171,11 @@ def _check(folder: Path, target: Target, request: Request) -> None:
     # Nobody asks for the revision of a folder that is only checked: its files need not be hashed for it.
     unread = {name: record_of(folder / name, "") for name in _files(folder)}
     write_provenance(folder, unread, {"like": request.like})
-    if target.spec is None:
-        if not is_image_prompter(folder):
-            raise ImportRefused(f"{request.source} is no {REDUX_PIPELINE}")
-        load_image_prompter(folder, "meta")
+    if target.check is not None:
+        target.check(folder, request)
         return
     load_components(folder, "meta")
+    assert target.spec is not None
     if target.has_published_sizes and target.spec.unet is not None:
         _check_unet(folder, target.spec.unet, request)
     wanted = target.spec.params if target.has_published_sizes else None

@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.checkpoints import autoencoder, flux1, flux2, redux, unet
+from models.checkpoints import autoencoder, controlnet, flux1, flux2, redux, unet
 from models.checkpoints.autoencoder_config import autoencoder_config, autoencoder_params
 from models.checkpoints.config import MAX_BYTES, Config, write_object
+from models.checkpoints.controlnet_config import controlnet_config
 from models.checkpoints.detect import Detected, Kind, Naming, autoencoder_in, detect_tensors
 from models.checkpoints.files import TensorFiles
 from models.checkpoints.keymaps.autoencoder import diffusers_names, single_file_names
+from models.checkpoints.keymaps.controlnet import diffusers_controlnet
 from models.checkpoints.keymaps.flux1 import flux1 as flux1_names
 from models.checkpoints.keymaps.flux2 import FLUX2
 from models.checkpoints.keymaps.native import native
@@ -37,6 +39,7 @@ from models.vae.autoencoder_flux1 import AutoencoderFlux1Params
 STEMS: Mapping[str, str] = {
     "transformer": flux1.STEM,
     "unet": unet.STEM,
+    "controlnet": controlnet.STEM,
     "vae": autoencoder.STEM,
     "image_embedder": redux.STEM,
     "text_encoder": "model",
@@ -218,12 +221,21 @@ def _redux(path: Path, found: Detected, pattern: Path | None) -> Converted:
     return config, kept(TensorFiles.of_file(path))
 
 
+def _controlnet(path: Path, found: Detected, _pattern: Path | None) -> Converted:
+    network = controlnet.load_controlnet_file(path, "meta")
+    params = network.control_params
+    source = controlnet.controlnet_names(found, params)
+    target = diffusers_controlnet(linear_projection=params.unet.linear_projection)
+    return controlnet_config(params), mapped(TensorFiles.of_file(path), source, target, network.state_dict())
+
+
 CONVERTERS: Mapping[tuple[str, Kind], Callable[[Path, Detected, Path | None], Converted]] = {
     ("transformer", Kind.FLUX1): _transformer,
     ("transformer", Kind.FLUX2): _transformer,
     ("vae", Kind.FLUX1_AUTOENCODER): _autoencoder,
     ("vae", Kind.FLUX2_AUTOENCODER): _autoencoder,
     ("image_embedder", Kind.REDUX): _redux,
+    ("controlnet", Kind.CONTROLNET): _controlnet,
     ("vae", Kind.SD_AUTOENCODER): _autoencoder,
     ("unet", Kind.UNET): stable_diffusion.unet,
     ("vae", Kind.UNET): _autoencoder_within,

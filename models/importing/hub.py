@@ -25,7 +25,7 @@ from models.importing.errors import HubError
 from models.importing.progress import Stages
 from models.importing.sources import Origin
 
-SCHEME = "hf:"
+SCHEME, CONFIG = "hf:", "config.json"
 REFERENCE = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[^\s:]+))?(?::(?P<file>[^\s:]+))?")
 NOTICE = re.compile(r"(LICENSE|LICENCE|NOTICE)[\w.-]*", re.IGNORECASE)
 MAX_NAME = 255
@@ -110,6 +110,8 @@ def _wanted(
         notes = [name for name in listed if name in (INDEX, GENERATION) or NOTICE.fullmatch(name)]
         parts = [name for component in sorted(components) if component in index for name in _of(component, listed)]
         return [*notes, *parts]
+    if CONFIG in listed and (alone := _alone(listed)):
+        return [CONFIG, *alone]
     for suffixes in ((".safetensors",), UNSAFE_SUFFIXES):
         files = [name for name in sorted(listed) if PurePosixPath(name).suffix in suffixes and "/" not in name]
         if len(files) > 1:
@@ -137,12 +139,18 @@ def _of(component: str, listed: Mapping[str, Listed]) -> list[str]:
     return small + next((found for found in sets if found), list[str]())
 
 
+def _alone(listed: Mapping[str, Listed]) -> list[str]:
+    """The weights of a repository that is one component of Diffusers': safetensors, whole or in shards with their index."""
+    served = re.compile(r"diffusion_pytorch_model(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")
+    return [name for name in sorted(listed) if served.fullmatch(name)]
+
+
 def _fetch(repo: str, commit: str, names: list[str], folder: Path) -> None:
     snapshot_download(repo, revision=commit, allow_patterns=names, local_dir=folder)
 
 
 def _source(folder: Path, wanted: list[str]) -> Path:
-    return folder if INDEX in wanted else folder / wanted[0]
+    return folder if INDEX in wanted or CONFIG in wanted else folder / wanted[0]
 
 
 def _verified(folder: Path, listed: Mapping[str, Listed]) -> dict[Path, str]:

@@ -19,6 +19,7 @@ CLASS_FIELDS = (
 LIBRARIES = {
     "transformer": "diffusers",
     "unet": "diffusers",
+    "controlnet": "diffusers",
     "vae": "diffusers",
     "scheduler": "diffusers",
     "image_embedder": "flux",

@@ -1,15 +1,11 @@
 """What is to be imported, from where and as what."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from models.checkpoints.folder import REDUX_PIPELINE
-from models.checkpoints.layouts import LAYOUTS, REDUX_COMPONENTS
-from models.importing.errors import ImportRefused
-from models.specs import MODEL_SPECS, ModelSpec, spec_named
+from models.specs import ModelSpec
 
-IMAGE_PROMPTERS = frozenset(spec.image_prompter for spec in MODEL_SPECS if spec.image_prompter is not None)
 OPTIONS: Mapping[str, str] = {
     "vae": "--vae",
     "text_encoder": "--text-encoder",
@@ -57,8 +53,9 @@ class Target:
         pipelines: classes that its index may name, the one that is written first.
         components: class names that a component may have, by subfolder.
         denoiser: the component that a source without the others stands for.
-        spec: of the network; None for one that only turns pictures into prompts.
+        spec: of the network; None for one that draws nothing itself.
         has_published_sizes: whether the network is a published one and must have its sizes.
+        check: accounts for every name and shape of a folder that draws nothing itself; None for one that does.
     """
 
     pipelines: tuple[str, ...]
@@ -66,23 +63,4 @@ class Target:
     denoiser: str
     spec: ModelSpec | None
     has_published_sizes: bool
-
-
-def target_of(request: Request) -> Target:
-    """What a request's name, or the network that it is said to be like, asks for.
-
-    Raises:
-        ImportRefused: there is no such network.
-    """
-    network = request.name if request.like is None else request.like
-    if network in IMAGE_PROMPTERS:
-        return Target((REDUX_PIPELINE,), REDUX_COMPONENTS, "image_embedder", None, False)
-    spec = spec_named(network)
-    if spec is None:
-        known = ", ".join([*(spec.name for spec in MODEL_SPECS), *sorted(IMAGE_PROMPTERS)])
-        raise ImportRefused(
-            f"there is no network {network!r}; known are {known}. Weights of your own are --like one of them"
-        )
-    components = LAYOUTS[spec.pipelines[0]].components
-    denoiser = "transformer" if "transformer" in components else "unet"
-    return Target(spec.pipelines, components, denoiser, spec, request.like is None)
+    check: "Callable[[Path, Request], None] | None" = None
