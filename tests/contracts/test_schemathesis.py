@@ -18,6 +18,7 @@ BEYOND_SCHEMAS = "positive_data_acceptance"
 """What a picture is, which fields go together, and what a prompt must not be: no JSON Schema says that."""
 SURFACES = {
     "tasks": r"^/v1/tasks",
+    "files": r"^/v1/files",
     "predictions": r"^/v1/(predictions|models/darkroom/)",
     "openai": r"^/v1/(images/|models$|models/\{name\}$)",
     "bfl": rf"^/v1/(get_result|credits|flux-nano|{'|'.join(ALIASES)})$",
