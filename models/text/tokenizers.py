@@ -125,6 +125,18 @@ class ClipTokenizer(_PromptTokenizer):
             MalformedConfig: it is broken, or pads or cuts on the left.
         """
         super().__init__(folder, CLIPTokenizer, _ONE_FILE, _TWO_FILES)
+        (framed,) = self._encode([""])
+        self._start_id, self._end_id = framed
+        (self.comma_id,) = self.pieces(",")
+
+    def pieces(self, text: str) -> list[int]:
+        """Token ids of some text, without start and end."""
+        (ids,) = self._encode([text])
+        return ids[1:-1]
+
+    def framed(self, pieces: Sequence[int], max_length: int) -> tuple[list[int], list[int]]:
+        """Ids and mask of some pieces between start and end, padded to max_length, which they do not pass."""
+        return self._fitted([self._start_id, *pieces, self._end_id], max_length)
 
 
 class T5Tokenizer(_PromptTokenizer):
