@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 from app.accounts import audit_log
 from app.accounts.audit_log import Action, Actor
 from app.core.db.tables.file import File
-from app.core.errors import Conflict, InvalidRequest, NotFound, NotServed
+from app.core.errors import Conflict, InvalidRequest, NotFound
 from app.core.inputs.encoded import MAX_BYTES
 from app.core.storage.base import ObjectMissing
 from app.core.storage.presigned import PresignedPost
@@ -59,10 +59,10 @@ async def upload(parts: Gateway, owner: Owner, announced: Announced, file: Binar
 
 
 async def begin(parts: Gateway, owner: Owner, announced: Announced) -> tuple[File, PresignedPost]:
-    """Make room for a file that its owner sends to the bucket, and say how. Raises NotServed, Conflict."""
+    """Make room for a file that its owner sends to the bucket, and say how. Raises InvalidRequest, Conflict."""
     if parts.presigner is None:
-        message = "upload: nothing is sent to the bucket directly here; send the picture itself to this address"
-        raise NotServed(message, field="upload")
+        message = "upload: nothing is sent to a bucket directly here; send the picture itself to this address"
+        raise InvalidRequest(message, field="upload", value="presigned", limit="a form, or the picture as it is")
     row = await _opened(parts, owner, announced, UPLOADING, announced.num_bytes)
     key, seconds = upload_key(row.id), parts.settings.files.upload_s
     return row, await parts.presigner.upload(key, announced.num_bytes, announced.content_type, seconds)
