@@ -13,6 +13,7 @@ from models.checkpoints.controlnet_sizes import NATIVE as CONTROLNET_NATIVE
 from models.checkpoints.controlnet_sizes import PUBLISHED as CONTROLNET_DIFFUSERS
 from models.checkpoints.controlnet_sizes import ControlTelltales, controlnet_sizes
 from models.checkpoints.files import TensorFiles
+from models.checkpoints.image_adapter_sizes import adapter_sizes, is_image_adapter
 from models.checkpoints.keymaps.native import PREFIXES
 from models.checkpoints.shapes import Shape, Shapes
 from models.checkpoints.transformer_sizes import (
@@ -46,6 +47,7 @@ class Kind(StrEnum):
     UNET = "Stable Diffusion UNet"
     CONTROLNET = "ControlNet of Stable Diffusion"
     REDUX = "FLUX.1 Redux adapter"
+    IMAGE_ADAPTER = "IP-Adapter of Stable Diffusion"
     FLUX1_AUTOENCODER = "FLUX.1 autoencoder"
     FLUX2_AUTOENCODER = "FLUX.2 autoencoder"
     SD_AUTOENCODER = "Stable Diffusion autoencoder"
@@ -150,6 +152,14 @@ def detect(shapes: Mapping[str, Shape], where: Path | str) -> Detected:
     if found is None:
         raise UnknownCheckpoint(where, "no known network or adapter has these keys", held.names())
     return found
+
+
+def _image_adapter(held: Shapes) -> Detected | None:
+    if not is_image_adapter(held):
+        return None
+    params = adapter_sizes(held)
+    sizes = {"context_channels": params.projection.out_channels, "cross_attentions": len(params.channels)}
+    return Detected(Kind.IMAGE_ADAPTER, Naming.NATIVE, sizes=sizes)
 
 
 def _adapter(held: Shapes) -> Detected | None:
@@ -287,6 +297,7 @@ def _siglip(held: Shapes) -> Detected | None:
 
 
 RECOGNISERS: tuple[Recognise, ...] = (
+    _image_adapter,
     _adapter,
     *(_transformer(Kind.FLUX1, Naming.NATIVE, FLUX1_NATIVE, prefix) for prefix in PREFIXES),
     *(_transformer(Kind.FLUX2, Naming.NATIVE, FLUX2_NATIVE, prefix) for prefix in PREFIXES),

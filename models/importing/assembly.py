@@ -73,7 +73,8 @@ def import_weights(request: Request, stages: Stages) -> Path:
 
 def _located(request: Request, target: Target, stages: Stages) -> Origin:
     if request.source.startswith(SCHEME):
-        return fetched(request.source, target.components.keys() - request.swaps.keys(), request.hub, stages)
+        beside = () if request.base is not None else set(target.beside) - request.swaps.keys()
+        return fetched(request.source, target.components.keys() - request.swaps.keys(), request.hub, stages, beside)
     return local(request.source)
 
 
@@ -81,10 +82,11 @@ def _parts(request: Request, target: Target, origin: Origin) -> Parts:
     if unknown := sorted(request.swaps.keys() - target.components.keys()):
         raise ImportRefused(f"{request.name} has no {', '.join(unknown)}")
     whole = origin.path if (origin.path / INDEX).is_file() else None
-    found = {} if request.base is None else _of_base(request.base, target)
+    found = {name: place for name in target.beside if (place := origin.path.parent / name).is_dir()}
+    found |= {} if request.base is None else _of_base(request.base, target)
     found |= dict.fromkeys(_held(origin.path, target), origin.path) if whole is None else _inside(whole, target)
     found |= {name: _component_of(path, name) for name, path in request.swaps.items()}
-    if missing := sorted(target.components.keys() - found.keys() - {SCHEDULER}):
+    if missing := sorted(target.components.keys() - found.keys() - {SCHEDULER, *target.completed}):
         ways = ", ".join(f"{name} ({OPTIONS[name]} DIR)" if name in OPTIONS else name for name in missing)
         raise ImportRefused(
             f"{request.source} lacks components of {request.name}: {ways}; "
@@ -145,6 +147,8 @@ def _assemble(target: Target, parts: Parts, place: Workplace) -> None:
     schedule = place.folder / SCHEDULER / "scheduler_config.json"
     if marks := _marks(parts, target, place.scratch, place.begin):
         write_object(schedule, read_object(schedule) | marks)
+    if target.complete is not None:
+        target.complete(place.folder)
     write_index(place.folder, target, parts.whole)
     if parts.whole is not None:
         _bring_notices(parts.whole, place.folder, "")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.checkpoints import autoencoder, controlnet, flux1, flux2, redux, unet
+from models.checkpoints import adapter_folder, autoencoder, controlnet, flux1, flux2, image_adapter, redux, unet
 from models.checkpoints.autoencoder_config import autoencoder_config, autoencoder_params
 from models.checkpoints.config import MAX_BYTES, Config, write_object
 from models.checkpoints.controlnet_config import controlnet_config
@@ -42,6 +42,7 @@ STEMS: Mapping[str, str] = {
     "controlnet": controlnet.STEM,
     "vae": autoencoder.STEM,
     "image_embedder": redux.STEM,
+    "image_adapter": image_adapter.STEM,
     "text_encoder": "model",
     "text_encoder_2": "model",
     "image_encoder": "model",
@@ -229,6 +230,12 @@ def _controlnet(path: Path, found: Detected, _pattern: Path | None) -> Converted
     return controlnet_config(params), mapped(TensorFiles.of_file(path), source, target, network.state_dict())
 
 
+def _image_adapter(path: Path, _found: Detected, _pattern: Path | None) -> Converted:
+    image_adapter.load_image_adapter_file(path, "meta")
+    (name,) = adapter_folder.ADAPTER_COMPONENTS[adapter_folder.ADAPTER]
+    return {"_class_name": name}, kept(TensorFiles.of_file(path))
+
+
 CONVERTERS: Mapping[tuple[str, Kind], Callable[[Path, Detected, Path | None], Converted]] = {
     ("transformer", Kind.FLUX1): _transformer,
     ("transformer", Kind.FLUX2): _transformer,
@@ -236,6 +243,7 @@ CONVERTERS: Mapping[tuple[str, Kind], Callable[[Path, Detected, Path | None], Co
     ("vae", Kind.FLUX2_AUTOENCODER): _autoencoder,
     ("image_embedder", Kind.REDUX): _redux,
     ("controlnet", Kind.CONTROLNET): _controlnet,
+    ("image_adapter", Kind.IMAGE_ADAPTER): _image_adapter,
     ("vae", Kind.SD_AUTOENCODER): _autoencoder,
     ("unet", Kind.UNET): stable_diffusion.unet,
     ("vae", Kind.UNET): _autoencoder_within,

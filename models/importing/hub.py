@@ -39,7 +39,9 @@ class Listed:
     sha256: str | None
 
 
-def fetched(reference: str, components: Collection[str], cache: Path, stages: Stages) -> Origin:
+def fetched(
+    reference: str, components: Collection[str], cache: Path, stages: Stages, beside: Collection[str] = ()
+) -> Origin:
     """Fetch what is needed of a repository.
 
     Args:
@@ -47,6 +49,7 @@ def fetched(reference: str, components: Collection[str], cache: Path, stages: St
         components: subfolders that are wanted of a pipeline's repository.
         cache: folder in which repositories are kept, by name and commit.
         stages: told of what goes on.
+        beside: components that are fetched from beside a file, where they are there.
 
     Raises:
         HubError: the hub cannot be reached, or has no such thing, or does not give it to us; or it is not clear which file is meant.
@@ -60,7 +63,7 @@ def fetched(reference: str, components: Collection[str], cache: Path, stages: St
     try:
         commit, listed = _listing(repo, asked)
         folder = cache / repo.replace("/", "--") / commit
-        wanted = _wanted(reference, match["file"], repo, commit, listed, components, folder)
+        wanted = _wanted(reference, match["file"], repo, commit, listed, components, beside, folder)
         stages.begin(f"fetching {len(wanted)} files of {repo} at {commit[:12]}", None)
         _fetch(repo, commit, wanted, folder)
     except HfHubHTTPError as error:
@@ -98,12 +101,14 @@ def _wanted(
     commit: str,
     listed: Mapping[str, Listed],
     components: Collection[str],
+    beside: Collection[str],
     folder: Path,
 ) -> list[str]:
     if file is not None:
         if file not in listed:
             raise HubError(f"{repo} has no file {file}")
-        return [file]
+        folder_of = PurePosixPath(file).parent
+        return [file, *(name for component in sorted(beside) for name in _of(str(folder_of / component), listed))]
     if INDEX in listed:
         _fetch(repo, commit, [INDEX], folder)
         index = read_object(folder / INDEX)
@@ -127,10 +132,10 @@ def _of(component: str, listed: Mapping[str, Listed]) -> list[str]:
     """The files of a component: its small ones, and one set of its weights."""
     names = [name for name in sorted(listed) if str(PurePosixPath(name).parent) == component]
     small = [name for name in names if PurePosixPath(name).suffix in SMALL_SUFFIXES]
-    stem = STEMS.get(component)
+    stem = STEMS.get(PurePosixPath(component).name)
     if stem is None:
         return small
-    served = re.compile(rf"{component}/{stem}(-\d{{5}}-of-\d{{5}})?\.safetensors")
+    served = re.compile(rf"{re.escape(component)}/{stem}(-\d{{5}}-of-\d{{5}})?\.safetensors")
     sets = (
         [name for name in names if served.fullmatch(name)],
         [name for name in names if name.endswith(".safetensors")],

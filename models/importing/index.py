@@ -23,6 +23,7 @@ LIBRARIES = {
     "vae": "diffusers",
     "scheduler": "diffusers",
     "image_embedder": "flux",
+    "image_adapter": "darkroom",
 }
 """By component; the others are of transformers."""
 

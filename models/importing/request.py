@@ -12,6 +12,7 @@ OPTIONS: Mapping[str, str] = {
     "text_encoder_2": "--text-encoder-2",
     "tokenizer": "--tokenizer",
     "tokenizer_2": "--tokenizer-2",
+    "image_encoder": "--image-encoder",
 }
 """How a component is given by itself, by component."""
 
@@ -56,6 +57,9 @@ class Target:
         spec: of the network; None for one that draws nothing itself.
         has_published_sizes: whether the network is a published one and must have its sizes.
         check: accounts for every name and shape of a folder that draws nothing itself; None for one that does.
+        beside: components that lie in a folder of their name beside a source that is one file.
+        complete: writes what no source need have into a folder that is put together; None for nothing.
+        completed: the components that it writes.
     """
 
     pipelines: tuple[str, ...]
@@ -64,3 +68,6 @@ class Target:
     spec: ModelSpec | None
     has_published_sizes: bool
     check: "Callable[[Path, Request], None] | None" = None
+    beside: tuple[str, ...] = ()
+    complete: Callable[[Path], None] | None = None
+    completed: tuple[str, ...] = ()

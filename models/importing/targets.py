@@ -6,6 +6,7 @@ from models.checkpoints.folder import REDUX_PIPELINE, is_image_prompter
 from models.checkpoints.layouts import LAYOUTS, REDUX_COMPONENTS
 from models.importing.controls import CONTROLS, control_target
 from models.importing.errors import ImportRefused
+from models.importing.image_adapters import IMAGE_ADAPTERS, adapter_target
 from models.importing.request import Request, Target
 from models.pipeline.loading import load_image_prompter
 from models.specs import MODEL_SPECS, spec_named
@@ -24,9 +25,12 @@ def target_of(request: Request) -> Target:
         return Target((REDUX_PIPELINE,), REDUX_COMPONENTS, "image_embedder", None, False, _check_prompter)
     if (control := control_target(request)) is not None:
         return control
+    if (adapter := adapter_target(request)) is not None:
+        return adapter
     spec = spec_named(network)
     if spec is None:
-        known = ", ".join([*(spec.name for spec in MODEL_SPECS), *sorted(IMAGE_PROMPTERS), *CONTROLS])
+        beside = (*sorted(IMAGE_PROMPTERS), *CONTROLS, *IMAGE_ADAPTERS)
+        known = ", ".join([*(spec.name for spec in MODEL_SPECS), *beside])
         raise ImportRefused(
             f"there is no network {network!r}; known are {known}. Weights of your own are --like one of them"
         )
