@@ -22,7 +22,7 @@ from workers.errors import (
 
 DOCUMENT = (Path(__file__).resolve().parents[2] / "docs" / "errors.md").read_text()
 REFUSALS, FAILURES = DOCUMENT.split("## Failures of a task")
-OF_NO_CLASS = {"http_error": {404, 405}, "internal_error": {500}}
+OF_NO_CLASS = {"http_error": {404, 405, 416}, "internal_error": {500}}
 FROM_THE_QUEUE = {"cancelled", "worker_lost"}
 OF_THE_WORKER = (
     *(DeadlineExceeded(), StoreUnavailable(), SigningFailed(), Unjudged()),
