@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from app.api.moderated import MODERATED, moderated_text
 from app.api.viewpoint import Viewpoint
 from app.core.events.progress_board import ProgressBoard
 from app.core.spec import GenerationSpec
@@ -126,8 +127,8 @@ def _url(one: GenerationRow, view: Viewpoint) -> str:
 
 
 def _error(one: GenerationRow, state: State) -> ImageError | None:
-    if state in (State.REQUEST_MODERATED, State.CONTENT_MODERATED):
-        return ImageError(code="moderated", message="this service's moderation blocked it; nothing was charged")
+    if state in MODERATED:
+        return ImageError(code="moderated", message=moderated_text([one]))
     if state is not State.ERROR:
         return None
     return ImageError(code=one.error_code or "internal_error", message=one.error_message or "the generation failed")

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from app.api.bfl.schemas.answers import ResultResponse, Status
+from app.api.moderated import MODERATED, reasons_of
 from app.api.viewpoint import Viewpoint
 from app.core.events.progress_board import ProgressBoard
 from app.core.spec import GenerationSpec
@@ -11,7 +12,6 @@ from app.core.states import GenerationState, task_state
 from app.generations.delivery import result_path
 from app.generations.repository import GenerationRow, TaskRead
 from app.metering.pricing import credits_number
-from app.moderation.verdict import Verdict
 
 NOT_FOUND: Status = "Task not found"
 
@@ -72,8 +72,8 @@ def _times(started_at: datetime | None, finished_at: datetime | None) -> dict[st
 
 
 def _failure(generation: GenerationRow, state: GenerationState) -> dict[str, Any]:
-    if state in (GenerationState.REQUEST_MODERATED, GenerationState.CONTENT_MODERATED):
-        return {"Moderation Reasons": list(Verdict.from_text(generation.error_message or "").reasons)}
+    if state in MODERATED:
+        return {"Moderation Reasons": reasons_of(generation)}
     if state is GenerationState.CANCELLED:
         return {"code": "cancelled", "message": "the generation was cancelled; nothing was charged"}
     if state is GenerationState.ERROR:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 from dataclasses import dataclass
 
+from app.api.moderated import MODERATED, moderated_text
 from app.api.openai.schemas import Image, ImagesBody, ImagesResponse, Usage
 from app.core.spec import GenerationSpec
 from app.core.states import GenerationState
@@ -11,8 +12,6 @@ from app.dependencies import Gateway
 from app.generations.delivery import result_path
 from app.generations.repository import GenerationRow, TaskRead
 from app.metering.pricing import credits_number
-
-MODERATED = (GenerationState.REQUEST_MODERATED, GenerationState.CONTENT_MODERATED)
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ def failure_of(found: TaskRead) -> Failure | None:
     if GenerationState.READY in states:
         return None
     if states & set(MODERATED):
-        return Failure("moderated", "the request was blocked by this service's moderation; nothing was charged")
+        return Failure("moderated", moderated_text(found.generations))
     first = found.generations[0]
     if first.state == GenerationState.CANCELLED:
         return Failure("cancelled", "the generation was cancelled; nothing was charged")

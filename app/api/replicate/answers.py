@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from app.api.moderated import MODERATED, moderated_text
 from app.api.replicate.schemas import OWNER, Prediction, Status, Urls
 from app.api.viewpoint import Viewpoint
 from app.core.events.progress_board import ProgressBoard
@@ -75,8 +76,8 @@ def _bar(step: int, num_steps: int) -> str:
 
 
 def _error(generations: Sequence[GenerationRow], state: GenerationState) -> str | None:
-    if state in (GenerationState.REQUEST_MODERATED, GenerationState.CONTENT_MODERATED):
-        return "moderated: the request was blocked by this service's moderation; nothing was charged"
+    if state in MODERATED:
+        return f"moderated: {moderated_text(generations)}"
     if state is not GenerationState.ERROR:
         return None
     failed = next(one for one in generations if one.state == GenerationState.ERROR)
