@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.auth import keys, repository
+from app.auth.repository import KeyRow
 from app.auth.scopes import DEFAULT_SCOPES, Scope
-from app.core.db.engine import AnyRow, Database
+from app.core.db.engine import Database
 from app.core.db.tables.account import Account
 from app.core.db.tables.api_key import ApiKey
 from app.core.errors import Conflict, InvalidRequest, NotFound
@@ -110,7 +111,7 @@ async def revoke_key(session: AsyncSession, key_id: str, now: datetime) -> ApiKe
     return row
 
 
-def is_alive(row: ApiKey | AnyRow, now: datetime) -> bool:
+def is_alive(row: ApiKey | KeyRow, now: datetime) -> bool:
     """Whether the key still opens anything."""
     return row.revoked_at is None and (row.expires_at is None or row.expires_at > now)
 
@@ -118,23 +119,25 @@ def is_alive(row: ApiKey | AnyRow, now: datetime) -> bool:
 async def look_up(session: AsyncSession, token: str, secrets: Secrets, now: datetime) -> Caller | None:
     """Who holds this key; None when nobody does, or it was revoked or has expired. The caller has checked its shape."""
     digest = keys.digest(token, secrets.key_pepper.get_secret_value())
-    return _holder((await session.execute(repository.KEY, {"digest": digest})).all(), digest, now)
+    found = await session.execute(repository.KEY.question, {"digest": digest})
+    return _holder((KeyRow(*row) for row in found), digest, now)
 
 
 async def holder_of(database: Database, token: str, secrets: Secrets, now: datetime) -> Caller | None:
     """`look_up` for who asks nothing else: one trip to the database."""
     digest = keys.digest(token, secrets.key_pepper.get_secret_value())
-    return _holder(await database.ask(repository.KEY, {"digest": digest}), digest, now)
+    found = await database.ask(repository.KEY, {"digest": digest})
+    return _holder((KeyRow(*row) for row in found), digest, now)
 
 
-def _holder(rows: Iterable[AnyRow], digest: str, now: datetime) -> Caller | None:
+def _holder(rows: Iterable[KeyRow], digest: str, now: datetime) -> Caller | None:
     for row in rows:
         if is_alive(row, now) and (keys.is_same(row.digest, digest) or _is_previous(row, digest, now)):
             return Caller(row.account_id, row.id, frozenset(row.scopes))
     return None
 
 
-def _is_previous(row: ApiKey | AnyRow, digest: str, now: datetime) -> bool:
+def _is_previous(row: ApiKey | KeyRow, digest: str, now: datetime) -> bool:
     """Whether this is the secret before the last rotation, and still works."""
     if row.previous_digest is None or row.previous_until is None or row.previous_until <= now:
         return False

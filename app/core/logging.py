@@ -18,16 +18,22 @@ from app.core.config import LogSettings
 REDACTED = "[redacted]"
 
 _SECRET_NAMES = frozenset({"x-key", "x_key", "authorization", "cookie", "api_key", "password", "token", "secret"})
-_SECRET_TEXT: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"\bdk_[A-Za-z0-9_]{8,}"), "dk_" + REDACTED),
-    (re.compile(r"([?&](?:sig|signature|X-Amz-Signature|token)=)[^&\s\"']+", re.IGNORECASE), r"\1" + REDACTED),
+_SECRET_TEXT: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
+    (("dk_",), re.compile(r"\bdk_[A-Za-z0-9_]{8,}"), "dk_" + REDACTED),
     (
+        ("?", "&"),
+        re.compile(r"([?&](?:sig|signature|X-Amz-Signature|token)=)[^&\s\"']+", re.IGNORECASE),
+        r"\1" + REDACTED,
+    ),
+    (
+        ("x-key", "authorization"),
         re.compile(r"(\b(?:x-key|authorization)\b[\"']?\s*[:=]\s*[\"']?(?:bearer\s+)?)[^\s\"',}]+", re.IGNORECASE),
         r"\1" + REDACTED,
     ),
-    (re.compile(r"(\bbearer\s+)[A-Za-z0-9._~+/=-]+", re.IGNORECASE), r"\1" + REDACTED),
-    (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]+:)[^\s@/]+(?=@)", re.IGNORECASE), r"\1" + REDACTED),
+    (("bearer",), re.compile(r"(\bbearer\s+)[A-Za-z0-9._~+/=-]+", re.IGNORECASE), r"\1" + REDACTED),
+    (("://",), re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]+:)[^\s@/]+(?=@)", re.IGNORECASE), r"\1" + REDACTED),
 )
+"""What a match has in it somewhere, in small letters (nearly all text has none of it), what is looked for, and what stands there instead."""
 
 
 def configure_logging(settings: LogSettings, stream: TextIO | None = None) -> None:
@@ -65,8 +71,10 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
 
 def redact_text(text: str) -> str:
     """The text without anything that looks like a key, a signature or a password in an address."""
-    for pattern, replacement in _SECRET_TEXT:
-        text = pattern.sub(replacement, text)
+    lower = text.lower()
+    for marks, pattern, replacement in _SECRET_TEXT:
+        if any(mark in lower for mark in marks):
+            text = pattern.sub(replacement, text)
     return text
 
 

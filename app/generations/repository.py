@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, Select, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.db.engine import AnyRow, Database
+from app.core.db.engine import Database
+from app.core.db.prepared import Prepared
 from app.core.db.tables.account import Account
 from app.core.db.tables.generation import Generation
 from app.core.db.tables.task import Task
@@ -73,7 +74,7 @@ async def find_task(session: AsyncSession, task_id: str, now: datetime) -> TaskR
     """The task, unless it is unknown or has expired."""
     if _TASK_ID.fullmatch(task_id) is None:
         return None  # and PostgreSQL is spared characters that it refuses
-    return _unexpired((await (await session.connection()).execute(_TASK, {"task": task_id})).all(), now)
+    return _unexpired((await (await session.connection()).execute(_TASK.question, {"task": task_id})).all(), now)
 
 
 async def look_up_task(database: Database, task_id: str, now: datetime) -> TaskRead | None:
@@ -83,7 +84,7 @@ async def look_up_task(database: Database, task_id: str, now: datetime) -> TaskR
     return _unexpired(await database.ask(_TASK, {"task": task_id}), now)
 
 
-_TASK = (
+_TASK = Prepared(
     select(*TASK_COLUMNS, *GENERATION_COLUMNS)
     .join(Generation, Generation.task_id == Task.id)
     .where(Task.id == bindparam("task"))
@@ -92,7 +93,7 @@ _TASK = (
 """Made once. One statement: it sees the task and all of its generations at one moment, in a transaction or without."""
 
 
-def _unexpired(rows: Sequence[AnyRow], now: datetime) -> TaskRead | None:
+def _unexpired(rows: Sequence[Sequence[Any]], now: datetime) -> TaskRead | None:
     if not rows:
         return None
     task = TaskRow(*rows[0][:_NUM_OF_TASK])

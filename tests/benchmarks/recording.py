@@ -1,7 +1,7 @@
 """The statements of one request, as a gateway really sends them: heard from SQLAlchemy's events in a gateway of this process."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -9,9 +9,11 @@ from typing import Any
 
 import httpx
 from fastapi import FastAPI
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, event
 
 from app.core.config import Settings
+from app.core.db.engine import Database
+from app.core.db.prepared import Prepared
 from app.main import create_app
 
 AUTOCOMMIT = "AUTOCOMMIT"
@@ -64,9 +66,13 @@ class Recording:
 
 
 class Recorder:
-    """Listens to an engine."""
+    """Listens to a database: to SQLAlchemy's events, and to questions, which pass it by."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, database: Database) -> None:
+        engine = database.engine.sync_engine
+        self._database = database
+        self._ask = database.ask
+        database.ask = self._asked
         self._engine = engine
         self._units: dict[int, Unit] = {}
         self.done: list[Unit] = []
@@ -76,10 +82,18 @@ class Recorder:
         event.listen(engine, "rollback", self._end)
 
     def close(self) -> None:
+        self._database.ask = self._ask
         event.remove(self._engine, "begin", self._begin)
         event.remove(self._engine, "before_cursor_execute", self._execute)
         event.remove(self._engine, "commit", self._end)
         event.remove(self._engine, "rollback", self._end)
+
+    async def _asked(self, prepared: Prepared, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        if _is_heard.get():
+            compiled = prepared.on(self._engine.dialect)
+            rows = (_plain(compiled.parameters(values)),)
+            self.done.append(Unit(is_transaction=False, statements=[Statement(compiled.sql, rows, is_many=False)]))
+        return await self._ask(prepared, values)
 
     def _begin(self, connection: Connection) -> None:
         if _is_heard.get():
@@ -129,19 +143,19 @@ async def record(settings: Settings, key: str) -> tuple[Recording, Recording]:
             transport=httpx.ASGITransport(app), base_url="http://gateway", headers={"x-key": key}
         ) as client,
     ):
-        engine: Engine = app.state.gateway.database.engine.sync_engine
+        database: Database = app.state.gateway.database
         await _ask(client, "POST", "/v1/flux-nano", json=BODY)
-        submit_units, submitted = await _heard(engine, client, "POST", "/v1/flux-nano", json=BODY)
+        submit_units, submitted = await _heard(database, client, "POST", "/v1/flux-nano", json=BODY)
         asked = {"id": submitted["id"]}
         await _ask(client, "GET", "/v1/get_result", params=asked)
-        poll_units, polled = await _heard(engine, client, "GET", "/v1/get_result", params=asked)
+        poll_units, polled = await _heard(database, client, "GET", "/v1/get_result", params=asked)
     return _recording(submit_units, submitted), _recording(poll_units, polled)
 
 
 async def _heard(
-    engine: Engine, client: httpx.AsyncClient, method: str, path: str, **rest: Any
+    database: Database, client: httpx.AsyncClient, method: str, path: str, **rest: Any
 ) -> tuple[list[Unit], dict[str, Any]]:
-    recorder, token = Recorder(engine), _is_heard.set(True)
+    recorder, token = Recorder(database), _is_heard.set(True)
     try:
         answer = await _ask(client, method, path, **rest)
     finally:

@@ -6,19 +6,17 @@ REPEATABLE READ.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from typing import Any, Self
 
-from sqlalchemy import Row, Select, make_url
+from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
-from sqlalchemy.util import greenlet_spawn
 
+from app.core.db.asking import DriverError, PostgresqlAsker, SqliteAsker
 from app.core.db.postgresql import open_postgresql
-from app.core.db.sqlite import BEGIN_NOTHING, BEGIN_WRITE, SQLITE_BEGIN, open_sqlite
-
-AnyRow = Row[*tuple[Any, ...]]
-Question = Select[*tuple[Any, ...]]
+from app.core.db.prepared import Prepared
+from app.core.db.sqlite import BEGIN_WRITE, SQLITE_BEGIN, open_sqlite
 
 
 class Database:
@@ -29,8 +27,7 @@ class Database:
         self.is_sqlite = engine.dialect.name == "sqlite"
         reading: dict[str, Any] = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
         writing: dict[str, Any] = {SQLITE_BEGIN: BEGIN_WRITE} if self.is_sqlite else {}
-        asking: dict[str, Any] = {SQLITE_BEGIN: BEGIN_NOTHING} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
-        self._asked = engine.sync_engine.execution_options(**asking)
+        self._asker = SqliteAsker(engine) if self.is_sqlite else PostgresqlAsker(engine)
         self._readers = async_sessionmaker(engine.execution_options(**reading), autoflush=False)
         self._writers = async_sessionmaker(engine.execution_options(**writing), expire_on_commit=False)
         self._turn = asyncio.Lock()
@@ -40,13 +37,19 @@ class Database:
         """Connections are made at first use."""
         return cls(open_engine(url))
 
-    async def ask(self, question: Question, values: Mapping[str, Any]) -> Sequence[AnyRow]:
-        """All rows of one question. It sees one moment without a transaction, whose begin and end are trips of their own."""
-        return await greenlet_spawn(self._ask, question, values)
+    async def ask(self, prepared: Prepared, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """All rows of one question. It sees one moment without a transaction, whose begin and end are trips of their own.
 
-    def _ask(self, question: Question, values: Mapping[str, Any]) -> Sequence[AnyRow]:
-        with self._asked.connect() as connection:
-            return connection.execute(question, values).all()
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: as any statement does.
+        """
+        compiled = prepared.on(self.engine.dialect)
+        try:
+            found = await self._asker.fetch(compiled.sql, compiled.parameters(values))
+        except DriverError:  # a connection may have lost its server: SQLAlchemy tries another, or says what is wrong
+            async with self.read() as session:
+                return [tuple(row) for row in await session.execute(prepared.question, values)]
+        return [compiled.row(row) for row in found]
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncSession]:
@@ -66,6 +69,7 @@ class Database:
                 raise
 
     async def close(self) -> None:
+        await self._asker.close()
         await self.engine.dispose()
 
 

@@ -22,8 +22,6 @@ BUSY_TIMEOUT_S = 30.0
 SQLITE_BEGIN = "darkroom_sqlite_begin"
 """Execution option: the statement that begins a transaction."""
 BEGIN_WRITE = "BEGIN IMMEDIATE"
-BEGIN_NOTHING = ""
-"""For a single statement."""
 _WAITING = frozenset({BEGIN_WRITE})
 _PRAGMAS = (
     "journal_mode=WAL",
@@ -70,6 +68,10 @@ class PromptConnection(aiosqlite.Connection):
         if may_wait or self._on_thread:
             return await self._execute(self._run, function)  # pyright: ignore[reportUnknownMemberType]  # untyped there
         return self._run(function)
+
+    def fetch(self, operation: str, parameters: Sequence[Any]) -> list[Any]:
+        """The rows of a SELECT outside of any transaction, on a connection that nobody else uses. In WAL it waits for nobody."""
+        return self._conn.execute(operation, parameters).fetchall()
 
     async def rollback(self) -> None:
         """Nothing waits here, unless a call that was given up goes on."""
@@ -156,6 +158,4 @@ def _prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    begin = connection.get_execution_options().get(SQLITE_BEGIN, "BEGIN DEFERRED")
-    if begin != BEGIN_NOTHING:
-        connection.exec_driver_sql(begin)
+    connection.exec_driver_sql(connection.get_execution_options().get(SQLITE_BEGIN, "BEGIN DEFERRED"))
