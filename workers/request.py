@@ -48,6 +48,7 @@ def _draw_request(spec: GenerationSpec, inputs: PictureInputs) -> DrawRequest:
         timesteps=spec.timesteps,
         strength=spec.strength,
         max_sequence_length=spec.max_sequence_length,
+        image_prompter=spec.image_prompter,
         image_prompt_strength=spec.image_prompt_strength,
         inputs=inputs,
     )
