@@ -14,6 +14,7 @@ from torch import Tensor
 from models.control.controlnet import ControlNet
 from models.flow.transformer import PackedRow, RowConstants
 from models.image_prompt.adapter import ImageAdapter
+from models.pipeline.reading import PLAINLY, Reading
 from models.pipeline.request import SizeConditioning
 from models.samplers.trajectories import Trajectory
 from models.specs import GenerationDefaults, ModelSpec
@@ -146,8 +147,22 @@ class Components(Protocol):
         """Side in pixels of the square that one token stands for."""
         ...
 
-    def encode_text(self, text: str, max_length: int) -> TextFeatures:
-        """Turn a prompt into features, independent of any other."""
+    def encode_text(self, text: str, max_length: int, reading: Reading = PLAINLY) -> TextFeatures:
+        """Turn a prompt into features, independent of any other.
+
+        Args:
+            text: the prompt.
+            max_length: tokens, padding included, where one number of them holds for every prompt.
+            reading: how it is read; one that check_reading let pass.
+        """
+        ...
+
+    def check_reading(self, reading: Reading) -> None:
+        """Refuse a reading that the text encoders cannot do. Weights are not looked at.
+
+        Raises:
+            UnsupportedInput: names the field, the value and the limit.
+        """
         ...
 
     def encode_picture(self, image_BCHW: Tensor, generator: torch.Generator | None) -> Tensor:

@@ -19,6 +19,7 @@ from models.image_prompt.adapter import ImageAdapter
 from models.latents import image_ids, packed, patched, unpacked, unpatched
 from models.noise import initial_noise
 from models.pipeline.components import Branch, Steering, TextFeatures, packed_rows
+from models.pipeline.reading import PLAINLY, Reading
 from models.pipeline.request import SizeConditioning
 from models.pipeline.times import network_times
 from models.samplers.trajectories import FlowTrajectory
@@ -62,13 +63,16 @@ class Flux1Components:
         return self.autoencoder.params.pixels_per_position
 
     @torch.no_grad()
-    def encode_text(self, text: str, max_length: int) -> TextFeatures:
+    def encode_text(self, text: str, max_length: int, reading: Reading = PLAINLY) -> TextFeatures:
         features_BLC: Tensor = self.t5(self._on_device(self.t5_tokenizer([text], max_length)))
         pooled_BC: Tensor = self.clip(self._on_device(self.clip_tokenizer([text], CLIP_LENGTH)))
         return TextFeatures(features_BLC[0], pooled_BC[0])
 
     def _on_device(self, tokens: Tokens) -> Tokens:
         return Tokens(*(part.to(self.device) for part in tokens))
+
+    def check_reading(self, reading: Reading) -> None:
+        reading.require_plain(self.spec.name)
 
     @torch.no_grad()
     def encode_picture(self, image_BCHW: Tensor, generator: torch.Generator | None) -> Tensor:

@@ -19,6 +19,7 @@ from models.image_prompt.adapter import ImageAdapter
 from models.latents import image_ids, packed, text_ids, unpacked
 from models.noise import initial_noise
 from models.pipeline.components import Branch, Steering, TextFeatures, packed_rows
+from models.pipeline.reading import PLAINLY, Reading
 from models.pipeline.request import SizeConditioning
 from models.pipeline.times import network_times
 from models.samplers.trajectories import FlowTrajectory
@@ -59,10 +60,13 @@ class Flux2Components:
         return self.autoencoder.params.pixels_per_position
 
     @torch.no_grad()
-    def encode_text(self, text: str, max_length: int) -> TextFeatures:
+    def encode_text(self, text: str, max_length: int, reading: Reading = PLAINLY) -> TextFeatures:
         tokens = self.tokenizer([text], max_length)
         features_BLC: Tensor = self.text_encoder(Tokens(*(part.to(self.device) for part in tokens)))
         return TextFeatures(features_BLC[0])
+
+    def check_reading(self, reading: Reading) -> None:
+        reading.require_plain(self.spec.name)
 
     @torch.no_grad()
     def encode_picture(self, image_BCHW: Tensor, generator: torch.Generator | None) -> Tensor:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from PIL import Image
 
 from models.errors import UnsupportedInput
+from models.pipeline.reading import PromptSyntax
 from models.samplers.asked import Asked
 from models.specs import Channels, GenerationDefaults, Guidance, ModelSpec
 
@@ -150,6 +151,9 @@ class DrawRequest:
         timesteps: training steps in the place of a schedule, num_steps of them.
         inputs: pictures.
         size: what SDXL is told of the picture's size.
+        prompt_syntax: whether brackets in prompts are text, or emphasis.
+        clip_skip: layers at the end of the text encoders that are left out; 1 is what AUTOMATIC1111 calls 2.
+        embeddings: names of learnt words that its prompts may use.
     """
 
     prompt: str
@@ -171,6 +175,9 @@ class DrawRequest:
     timesteps: tuple[int, ...] | None = None
     inputs: PictureInputs = NO_PICTURES
     size: SizeConditioning = NATURAL_SIZE
+    prompt_syntax: PromptSyntax = "plain"
+    clip_skip: int = 0
+    embeddings: tuple[str, ...] = ()
 
     @property
     def asked(self) -> Asked:
@@ -200,6 +207,9 @@ def request_for(
     timesteps: tuple[int, ...] | None = None,
     inputs: PictureInputs = NO_PICTURES,
     size: SizeConditioning = NATURAL_SIZE,
+    prompt_syntax: PromptSyntax = "plain",
+    clip_skip: int = 0,
+    embeddings: tuple[str, ...] = (),
 ) -> DrawRequest:
     """A request in which everything that is None takes the network's default."""
     return DrawRequest(
@@ -222,6 +232,9 @@ def request_for(
         timesteps=timesteps,
         inputs=inputs,
         size=size,
+        prompt_syntax=prompt_syntax,
+        clip_skip=clip_skip,
+        embeddings=embeddings,
     )
 
 

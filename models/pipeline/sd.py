@@ -18,6 +18,7 @@ from models.latents import packed, unpacked
 from models.noise import initial_noise
 from models.pipeline.components import Branch, ImageTokens, Steering, TextFeatures
 from models.pipeline.pictures import levels
+from models.pipeline.reading import PLAINLY, Reading
 from models.pipeline.request import SizeConditioning
 from models.pipeline.sd_text import SdText
 from models.samplers.trajectories import DiffusionTrajectory
@@ -55,8 +56,11 @@ class SdComponents:
         return self.autoencoder.params.pixels_per_z
 
     @torch.no_grad()
-    def encode_text(self, text: str, max_length: int) -> TextFeatures:
-        return self.text.features(text, self.device)
+    def encode_text(self, text: str, max_length: int, reading: Reading = PLAINLY) -> TextFeatures:
+        return self.text.features(text, self.device, reading)
+
+    def check_reading(self, reading: Reading) -> None:
+        self.text.check(reading)
 
     @torch.no_grad()
     def encode_picture(self, image_BCHW: Tensor, generator: torch.Generator | None) -> Tensor:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from models.errors import UnsupportedInput
 from models.text.emphasis import Section
 from models.text.inversion import Embedding, Splice, parted
 from models.text.tokenizers import ClipTokenizer, Tokens
@@ -18,6 +19,9 @@ ROOM = CHUNK_LENGTH - 2
 """Tokens of a chunk between its start and its end."""
 BACKTRACK = 20
 """Tokens after the last comma of a full chunk that move into the next together, as AUTOMATIC1111 has it."""
+
+MAX_CHUNKS = 32
+"""Of a prompt: one of many pages would hold up everybody."""
 
 
 class Place(NamedTuple):
@@ -71,7 +75,11 @@ def cut(found: Iterable[Unit]) -> list[Chunk]:
 
 def chunked(sections: Sequence[Section], tokenizer: ClipTokenizer, embeddings: Sequence[Embedding] = ()) -> list[Chunk]:
     """All of a prompt; every section begins a chunk, but an empty one at the end is none. A learnt word is never parted, and what follows the last comma of a full chunk
-    only if it is longer than BACKTRACK."""
+    only if it is longer than BACKTRACK.
+
+    Raises:
+        UnsupportedInput: there are more than MAX_CHUNKS.
+    """
     found = [
         chunk
         for section in sections
@@ -80,7 +88,10 @@ def chunked(sections: Sequence[Section], tokenizer: ClipTokenizer, embeddings: S
             tokenizer.comma_id,
         )
     ]
-    return found if found[-1] or len(found) == 1 else found[:-1]
+    chunks = found if found[-1] or len(found) == 1 else found[:-1]
+    if len(chunks) > MAX_CHUNKS:
+        raise UnsupportedInput(f"prompt: it has {len(chunks)} chunks of {ROOM} tokens; at most {MAX_CHUNKS} are read")
+    return chunks
 
 
 def _filled(found: Sequence[Unit], comma_id: int) -> Iterator[Chunk]:

@@ -16,11 +16,13 @@ from torch import Tensor
 from app.generations.expected import MEGAPIXEL, STEP_MEGAPIXEL_S, STEP_OVERHEAD_S
 from models.pipeline.components import TextFeatures
 from models.pipeline.conditions import Conditions, Start
+from models.pipeline.prompts import Encode
+from models.pipeline.reading import PLAINLY, Reading
 from models.pipeline.request import DrawRequest
 from workers.engine.conditioning import PromptCache
 from workers.engine.engine import Engine
 from workers.engine.events import EngineEvent, Failed, Finished
-from workers.engine.network import Encode, Network, Run
+from workers.engine.network import Network, Run
 from workers.engine.row import Denoising, Request
 from workers.engine.scheduler import Scheduler
 
@@ -172,7 +174,7 @@ class SimulatedNetwork:
     def run_of(self, asked: DrawRequest) -> Run:
         return Run(asked.num_steps, 1, 0)
 
-    def encode(self, text: str, max_length: int) -> TextFeatures:
+    def encode(self, text: str, max_length: int, reading: Reading = PLAINLY) -> TextFeatures:
         raise AssertionError("no prompt is read here")
 
     def start(self, asked: DrawRequest, encode: Encode) -> Start:

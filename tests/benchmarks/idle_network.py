@@ -17,8 +17,10 @@ from torch import Tensor
 from app.core.config import load_settings
 from models.pipeline.components import TextFeatures
 from models.pipeline.conditions import Conditions, Start
+from models.pipeline.prompts import Encode
+from models.pipeline.reading import PLAINLY, Reading
 from models.pipeline.request import DrawRequest
-from workers.engine.network import Encode, Run
+from workers.engine.network import Run
 from workers.engine.row import Denoising
 from workers.networks import LoadedNetworks
 from workers.process import serve
@@ -36,12 +38,12 @@ class IdleNetwork:
     def run_of(self, asked: DrawRequest) -> Run:
         return Run(asked.num_steps, 1, 0)
 
-    def encode(self, text: str, max_length: int) -> TextFeatures:
+    def encode(self, text: str, max_length: int, reading: Reading = PLAINLY) -> TextFeatures:
         return NO_WORDS
 
     def start(self, asked: DrawRequest, encode: Encode) -> Start:
         times = torch.linspace(1, 0, asked.num_steps + 1)
-        encode(asked.prompt, 1)
+        encode(asked.prompt, 1, PLAINLY)
         conditions = Conditions(times, branches=())
         return Start(torch.zeros(1, NUM_TIMES, dtype=torch.float64), conditions)
 

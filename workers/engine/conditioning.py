@@ -4,19 +4,21 @@ Features are shared between rows and are never written to.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
 from typing import NamedTuple
 
 from models.pipeline.components import TextFeatures
+from models.pipeline.prompts import Encode
+from models.pipeline.reading import PLAINLY, Reading
 
 
 class PromptKey(NamedTuple):
-    """Texts that differ in one space are different texts; another length is another picture, other weights another network."""
+    """Texts that differ in one space are different texts; another length or reading is another picture, other weights another network."""
 
     text: str
     max_length: int
     network: str
     revision: str
+    reading: Reading = PLAINLY
 
 
 class PromptCache:
@@ -30,12 +32,12 @@ class PromptCache:
     def __len__(self) -> int:
         return len(self._features)
 
-    def get(self, key: PromptKey, encode: Callable[[str, int], TextFeatures]) -> TextFeatures:
-        """The features of key.text, from encode(text, max_length) when they are not held."""
+    def get(self, key: PromptKey, encode: Encode) -> TextFeatures:
+        """The features of key.text, from encode(text, max_length, reading) when they are not held."""
         if key in self._features:
             self._features.move_to_end(key)
             return self._features[key]
-        features = encode(key.text, key.max_length)
+        features = encode(key.text, key.max_length, key.reading)
         if features.nbytes <= self.max_bytes:
             self._features[key] = features
             self.held_bytes += features.nbytes

@@ -11,6 +11,7 @@ import torch
 
 from models.errors import ModelError, UnsupportedInput
 from models.pipeline.components import TextFeatures
+from models.pipeline.reading import Reading
 from workers.engine.conditioning import PromptCache, PromptKey
 from workers.engine.costs import Costs
 from workers.engine.events import Began, EngineEvent, Expired, Failed, Finished, Previewed, PreviewFailed, Stepped
@@ -135,8 +136,9 @@ class Engine:
     def _prepared(self, row: Row) -> Denoising:
         network = self._networks[row.request.network]
 
-        def encode(text: str, max_length: int) -> TextFeatures:
-            return self._prompts.get(PromptKey(text, max_length, network.name, network.revision), network.encode)
+        def encode(text: str, max_length: int, reading: Reading) -> TextFeatures:
+            key = PromptKey(text, max_length, network.name, network.revision, reading)
+            return self._prompts.get(key, network.encode)
 
         start = network.start(row.request.draw, encode)
         return Denoising(start.latents_LC, start.conditions)

@@ -11,9 +11,11 @@ from models.pipeline.components import Components, TextFeatures
 from models.pipeline.conditions import Start
 from models.pipeline.controls import NO_CONTROLS, Controls
 from models.pipeline.image_prompts import NO_PROMPTERS, Prompters
+from models.pipeline.prompts import Encode
+from models.pipeline.reading import NO_EMBEDDINGS, PLAINLY, Embeddings, Reading
 from models.pipeline.request import DrawRequest
 from workers.engine.lazy_part import weight_bytes
-from workers.engine.network import Encode, PipelineNetwork, Run
+from workers.engine.network import PipelineNetwork, Run
 from workers.engine.row import Denoising
 
 
@@ -27,6 +29,7 @@ class LazyNetwork:
         load: Callable[[], Components],
         prompters: Prompters = NO_PROMPTERS,
         controls: Controls = NO_CONTROLS,
+        embeddings: Embeddings = NO_EMBEDDINGS,
     ) -> None:
         """
         Args:
@@ -35,14 +38,16 @@ class LazyNetwork:
             load: returns them on the device.
             prompters: what reads picture prompts in this worker; outlines do until a row begins.
             controls: ControlNets of this worker; likewise.
+            embeddings: learnt words of this worker.
         """
         self.name = name
         self.revision = outline.revision
         self.num_bytes = weight_bytes(outline)
-        self._outline = PipelineNetwork(name, outline, prompters, controls)
+        self._outline = PipelineNetwork(name, outline, prompters, controls, embeddings)
         self._load = load
         self._prompters = prompters
         self._controls = controls
+        self._embeddings = embeddings
         self._loaded: PipelineNetwork | None = None
 
     def load(self) -> None:
@@ -54,7 +59,7 @@ class LazyNetwork:
         components = self._load()
         if components.revision != self.revision:
             raise CheckpointError(f"the weights of {self.name} have changed since this worker was started")
-        self._loaded = PipelineNetwork(self.name, components, self._prompters, self._controls)
+        self._loaded = PipelineNetwork(self.name, components, self._prompters, self._controls, self._embeddings)
 
     def unload(self) -> None:
         """Let go of the weights."""
@@ -64,8 +69,8 @@ class LazyNetwork:
         """Known without weights."""
         return self._outline.run_of(asked)
 
-    def encode(self, text: str, max_length: int) -> TextFeatures:
-        return self._ready.encode(text, max_length)
+    def encode(self, text: str, max_length: int, reading: Reading = PLAINLY) -> TextFeatures:
+        return self._ready.encode(text, max_length, reading)
 
     def start(self, asked: DrawRequest, encode: Encode) -> Start:
         return self._ready.start(asked, encode)

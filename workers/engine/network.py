@@ -3,7 +3,7 @@
 A network is immutable: every call returns new tensors and changes none that it was given.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import NamedTuple, Protocol
 
@@ -19,12 +19,11 @@ from models.pipeline.controls import NO_CONTROLS, Controls, check_controls
 from models.pipeline.denoising import StepInput, advance
 from models.pipeline.drawing import decode, encode_request
 from models.pipeline.image_prompts import NO_PROMPTERS, Prompters, prompter_of
+from models.pipeline.prompts import Encode, check_prompts
+from models.pipeline.reading import NO_EMBEDDINGS, PLAINLY, Embeddings, Reading
 from models.pipeline.request import DrawRequest, check_request, guidance_plan
 from models.vae.preview import Projection, fitted, outlook
 from workers.engine.row import Denoising
-
-Encode = Callable[[str, int], TextFeatures]
-"""A prompt and its length in tokens to features."""
 
 
 class Run(NamedTuple):
@@ -53,7 +52,7 @@ class Network(Protocol):
         """Raises SamplingError for what this network cannot do."""
         ...
 
-    def encode(self, text: str, max_length: int) -> TextFeatures:
+    def encode(self, text: str, max_length: int, reading: Reading = PLAINLY) -> TextFeatures:
         """A prompt's features."""
         ...
 
@@ -83,6 +82,7 @@ class PipelineNetwork:
         components: Components,
         prompters: Prompters = NO_PROMPTERS,
         controls: Controls = NO_CONTROLS,
+        embeddings: Embeddings = NO_EMBEDDINGS,
     ) -> None:
         """
         Args:
@@ -90,15 +90,18 @@ class PipelineNetwork:
             components: of its folder.
             prompters: what reads picture prompts in this worker, whether it fits this network or not; weights as for controls.
             controls: ControlNets of this worker, whether they fit this network or not; their weights must be there when a row begins.
+            embeddings: learnt words of this worker, whether they fit this network or not.
         """
         self.name = name
         self.revision = components.revision
         self._components = components
         self._prompters = prompters
         self._controls = controls
+        self._embeddings = embeddings
 
     def run_of(self, asked: DrawRequest) -> Run:
         check_request(self._components.spec, asked)
+        check_prompts(self._components, asked, self._embeddings)
         check_controls(self._components, asked, self._controls)
         prompter_of(self._components, asked, self._prompters)
         return Run(
@@ -108,12 +111,12 @@ class PipelineNetwork:
             len(asked.inputs.controls),
         )
 
-    def encode(self, text: str, max_length: int) -> TextFeatures:
-        return self._components.encode_text(text, max_length)
+    def encode(self, text: str, max_length: int, reading: Reading = PLAINLY) -> TextFeatures:
+        return self._components.encode_text(text, max_length, reading)
 
     def start(self, asked: DrawRequest, encode: Encode) -> Start:
         prompter = prompter_of(self._components, asked, self._prompters)
-        texts = encode_request(self._components, asked, prompter, encode)
+        texts = encode_request(self._components, asked, prompter, encode, self._embeddings)
         return start(self._components, asked, *texts, self._controls)
 
     def advance(self, rows: Sequence[Denoising]) -> list[Tensor]:

@@ -18,6 +18,7 @@ from models.pipeline.conditions import Start, num_run_steps, start
 from models.pipeline.denoising import StepInput, advance
 from models.pipeline.drawing import decode, encode_request
 from models.pipeline.loading import load_components
+from models.pipeline.reading import Reading
 from models.pipeline.request import DrawRequest, PictureInputs, check_request, request_for
 from models.pipeline.sd import SdComponents
 from models.samplers.methods import from_pure_noise
@@ -112,7 +113,7 @@ def run_together(
     """Begin what can be begun and run all rows to their ends. Raises whatever is not a refusal."""
     text: dict[tuple[str, int], TextFeatures] = {}
 
-    def encode(prompt: str, length: int) -> TextFeatures:
+    def encode(prompt: str, length: int, _reading: Reading) -> TextFeatures:
         return text.setdefault((prompt, length), components.encode_text(prompt, length))
 
     rows: dict[int, StepInput] = {}

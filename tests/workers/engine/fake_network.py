@@ -13,8 +13,10 @@ from models.errors import NonFiniteImage
 from models.flow.transformer import RowConstants
 from models.pipeline.components import TextFeatures
 from models.pipeline.conditions import Conditions, Start
+from models.pipeline.prompts import Encode
+from models.pipeline.reading import PLAINLY, Reading
 from models.pipeline.request import DrawRequest
-from workers.engine.network import Encode, Run
+from workers.engine.network import Run
 from workers.engine.row import Denoising, Request
 
 PIXELS_A_TOKEN = 16
@@ -38,7 +40,7 @@ class FakeNetwork:
     def run_of(self, asked: DrawRequest) -> Run:
         return Run(asked.num_steps, 2 if asked.guidance > 1 else 1, 0)
 
-    def encode(self, text: str, max_length: int) -> TextFeatures:
+    def encode(self, text: str, max_length: int, reading: Reading = PLAINLY) -> TextFeatures:
         if "fails-encoding" in text:
             raise RuntimeError("the encoder failed")
         self.encoded.append(text)
@@ -50,7 +52,7 @@ class FakeNetwork:
         prompts = [asked.prompt, asked.negative_prompt or ""][: self.run_of(asked).num_passes]
         conditions = Conditions(
             times=torch.linspace(1, 0, asked.num_steps + 1),
-            branches=tuple(_constants(encode(prompt, MAX_LENGTH)) for prompt in prompts),
+            branches=tuple(_constants(encode(prompt, MAX_LENGTH, PLAINLY)) for prompt in prompts),
         )
         return Start(noise, conditions)
 
