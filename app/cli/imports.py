@@ -15,7 +15,15 @@ from app.cli.terminal import CommandError, say
 from app.core.catalog import CATALOG, Catalog
 from app.core.config import Settings, load_settings, set_default_variable
 from app.core.licences import Licence
-from app.core.operator_rows import OperatorRow, add_operator_row, checked_row, operator_rows, with_operator_rows
+from app.core.operator_rows import (
+    OperatorRow,
+    add_operator_row,
+    checked_control,
+    checked_row,
+    operator_rows,
+    with_operator_controls,
+    with_operator_rows,
+)
 
 STOPPED = 130
 """Exit status after an interrupt."""
@@ -96,10 +104,12 @@ def installable(settings: Settings, name: str, like: str | None) -> Installable:
         ConfigurationError: it cannot be an operator's row.
     """
     own = {row.name: row.like for row in operator_rows(settings.data_dir)}
+    controls = {row.name: row for row in with_operator_controls(operator_rows(settings.data_dir))}
     if like is not None or name in own:
-        return _own(settings, name, like or own[name])
+        root = like or own[name]
+        return _own(settings, name, root) if root not in controls else _own_control(settings, name, root)
     by_network = {row.network: row.licence for row in CATALOG if row.network is not None}
-    found = by_network | _of_image_prompters()
+    found = by_network | _of_image_prompters() | {row.name: row.licence for row in controls.values()}
     if name in found:
         return Installable(name, None, found[name])
     if any(row.name == name for row in CATALOG):
@@ -120,6 +130,20 @@ def _own(settings: Settings, name: str, like: str) -> Installable:
     while like in likes:
         like = likes[like]
     return Installable(name, catalog.by_name(like).network, made.licence, row)
+
+
+def _own_control(settings: Settings, name: str, like: str) -> Installable:
+    """A ControlNet of the operator's, and the published one at the end of what it is like."""
+    others = tuple(row for row in operator_rows(settings.data_dir) if row.name != name)
+    controls = {row.name: row for row in with_operator_controls(others)}
+    likes = {one.name: one.like for one in others}
+    while like in likes:
+        like = likes[like]
+    if like not in controls:
+        raise CommandError(f"{name} is like {like}, which is no ControlNet")
+    row = OperatorRow(name, like)
+    made = checked_control(row, controls[like], with_operator_rows(CATALOG, others))
+    return Installable(name, like, made.licence, row)
 
 
 def _of_image_prompters() -> dict[str, Licence]:

@@ -4,9 +4,10 @@ Adding a variant is a row. Prices are kept elsewhere (app.metering), weights too
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from app.core.catalog_row import CatalogRow, GuidanceLimits, SizeLimits, StepLimits, Takes
+from app.core.control_rows import CONTROL_ROWS, ControlRow
 from app.core.errors import ConfigurationError, NotFound
 from app.core.licences import (
     APACHE,
@@ -45,8 +46,9 @@ _BFL_KONTEXT = Takes({"reference": 4})
 _FILL = Takes({"image": 1, "mask": 1}, needs=("image",))
 _BFL_FILL = replace(_FILL, min_side=256)
 _CANNY = Takes({"control": 1, "control_source": 1}, needs=("control", "control_source"))
-_DIFFUSION = Takes({"image": 1, "mask": 1}, negative_prompt="guidance")
-_INPAINTING = replace(_FILL, negative_prompt="guidance")
+_DIFFUSION = Takes({"image": 1, "mask": 1, "controlnet": 4}, negative_prompt="guidance", control_family="sd-1.5")
+_INPAINTING = replace(_DIFFUSION, needs=("image",))
+_SDXL_TAKES, _SDXL_INPAINTING = (replace(takes, control_family="sdxl") for takes in (_DIFFUSION, _INPAINTING))
 _DEPTH = Takes({"control": 1}, needs=("control",), instead={"control_source": _NO_DEPTH})
 
 _KLEIN = CatalogRow(
@@ -121,7 +123,8 @@ _SD = CatalogRow(
     trajectory="diffusion",
 )
 _SDXL = replace(
-    _SD, name="sdxl", network="sdxl", licence=OPENRAIL_PLUS_PLUS, guidance=GuidanceLimits(default=5.0, min=1.0, max=30.0),
+    _SD, name="sdxl", network="sdxl", licence=OPENRAIL_PLUS_PLUS, takes=_SDXL_TAKES,
+    guidance=GuidanceLimits(default=5.0, min=1.0, max=30.0),
     size=SizeLimits(1024, 1024, min_side=64, max_side=4096, max_pixels=2048 * 2048, multiple=8),
 )  # fmt: skip
 
@@ -182,17 +185,22 @@ CATALOG: tuple[CatalogRow, ...] = (
     ),
     _SDXL,
     replace(
-        _SDXL, name="sdxl-inpainting", body="diffusion-fill", network="sdxl-inpainting", takes=_INPAINTING, sizing="input"
+        _SDXL, name="sdxl-inpainting", body="diffusion-fill", network="sdxl-inpainting", takes=_SDXL_INPAINTING,
+        sizing="input",
     ),
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """A public name and what serves it: `row` has its route, body and price; `runs` the network's native size and defaults."""
+    """A public name and what serves it: `row` has its route, body and price; `runs` the network's native size and defaults.
+
+    `controls` are all ControlNets that are known, by name.
+    """
 
     row: CatalogRow
     runs: CatalogRow
+    controls: Mapping[str, ControlRow] = field(default_factory=dict[str, ControlRow])
 
     @property
     def network(self) -> str | None:
@@ -207,8 +215,14 @@ class Resolved:
 class Catalog:
     """The rows by name, with the operator's aliases applied."""
 
-    def __init__(self, rows: Sequence[CatalogRow] = CATALOG, aliases: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        rows: Sequence[CatalogRow] = CATALOG,
+        aliases: Mapping[str, str] | None = None,
+        controls: Sequence[ControlRow] = CONTROL_ROWS,
+    ) -> None:
         self.rows = tuple(rows)
+        self.controls = {control.name: control for control in controls}
         self.aliases = dict(aliases or {})
         self._by_name = {row.name: row for row in self.rows}
         for alias, target in self.aliases.items():
@@ -224,7 +238,7 @@ class Catalog:
     def resolve(self, public_name: str) -> Resolved:
         """The row of a public name and the row of the network that runs it."""
         row = self.by_name(public_name)
-        return Resolved(row=row, runs=self.by_name(self.aliases.get(public_name, public_name)))
+        return Resolved(row, self.by_name(self.aliases.get(public_name, public_name)), self.controls)
 
     def _check_alias(self, alias: str, target: str) -> None:
         for name in (alias, target):

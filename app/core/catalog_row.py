@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from app.core.control_rows import ControlFamily
 from app.core.licences import Licence
 from app.core.samplers import Trajectory
 from app.core.spec import OutputFormat, Role
@@ -73,6 +74,7 @@ class Takes:
         needs: roles of which one must be there; empty for a network that draws from a prompt alone.
         negative_prompt: what makes it read one; None = it reads none.
         image_prompter: name of the network that reads "image_prompt" for it.
+        control_family: of the ControlNets that can steer it; None = none can.
         instead: what to send where a role is refused, in words for the caller.
         min_side: of a picture, in pixels.
         max_reference_ratio: of the longer side of a "reference" to the shorter.
@@ -82,6 +84,7 @@ class Takes:
     needs: tuple[Role, ...] = ()
     negative_prompt: Literal["guidance", "true_cfg"] | None = None
     image_prompter: str | None = None
+    control_family: ControlFamily | None = None
     instead: Mapping[Role, str] = field(default_factory=dict[Role, str])
     min_side: int = 16
     max_reference_ratio: float = math.inf

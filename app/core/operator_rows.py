@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from app.core.catalog import CATALOG, Catalog, CatalogRow
 from app.core.config import Settings
+from app.core.control_rows import CONTROL_ROWS, ControlRow
 from app.core.errors import ConfigurationError
 from app.core.samplers import Trajectory
 
@@ -63,7 +64,8 @@ def load_catalog(settings: Settings) -> Catalog:
     Raises:
         ConfigurationError: catalog.json or an alias makes no sense.
     """
-    return Catalog(with_operator_rows(CATALOG, operator_rows(settings.data_dir)), aliases=settings.aliases)
+    added = operator_rows(settings.data_dir)
+    return Catalog(with_operator_rows(CATALOG, added), settings.aliases, with_operator_controls(added))
 
 
 def operator_rows(data_dir: Path) -> tuple[OperatorRow, ...]:
@@ -92,10 +94,31 @@ def with_operator_rows(shipped: Sequence[CatalogRow], added: Sequence[OperatorRo
     Raises:
         ConfigurationError: a name is taken or is none, or a row is like one that has no weights or is not there.
     """
-    rows = {row.name: row for row in shipped}
+    rows, controls = {row.name: row for row in shipped}, {control.name for control in with_operator_controls(added)}
     for row in added:
-        rows[row.name] = checked_row(row, tuple(rows.values()))
+        if row.name not in controls:
+            rows[row.name] = checked_row(row, tuple(rows.values()))
     return tuple(rows.values())
+
+
+def with_operator_controls(added: Sequence[OperatorRow]) -> tuple[ControlRow, ...]:
+    """All ControlNets: those that are published, and the operator's, each of which is like one that stands before it."""
+    controls = {control.name: control for control in CONTROL_ROWS}
+    for row in added:
+        like = controls.get(row.like)
+        if like is not None:
+            controls[row.name] = replace(like, name=row.name)
+    return tuple(controls.values())
+
+
+def checked_control(row: OperatorRow, like: ControlRow, rows: Sequence[CatalogRow]) -> ControlRow:
+    """The ControlNet that an operator's row makes.
+
+    Raises:
+        ConfigurationError: its name is taken or is none.
+    """
+    _check_name(row.name, rows)
+    return replace(like, name=row.name)
 
 
 def checked_row(row: OperatorRow, rows: Sequence[CatalogRow]) -> CatalogRow:
@@ -105,14 +128,7 @@ def checked_row(row: OperatorRow, rows: Sequence[CatalogRow]) -> CatalogRow:
         ConfigurationError: as for with_operator_rows.
     """
     by_name = {one.name: one for one in rows}
-    networks = {one.network for one in rows}
-    if NAME.fullmatch(row.name) is None or row.name in RESERVED:
-        raise ConfigurationError(
-            f"{row.name!r} cannot be a model's name: it takes small letters, digits, dots and hyphens, "
-            f"and none of {', '.join(sorted(RESERVED))}"
-        )
-    if row.name in by_name or row.name in networks:
-        raise ConfigurationError(f"{row.name!r} is in the catalogue already")
+    _check_name(row.name, rows)
     like = by_name.get(row.like)
     if like is None:
         raise ConfigurationError(
@@ -122,6 +138,16 @@ def checked_row(row: OperatorRow, rows: Sequence[CatalogRow]) -> CatalogRow:
         raise ConfigurationError(f"{row.name!r} is like {row.like!r}, which has no weights")
     trajectory: Trajectory = "diffusion_from_pure_noise" if row.from_pure_noise else like.trajectory
     return replace(like, name=row.name, network=row.name, trajectory=trajectory)
+
+
+def _check_name(name: str, rows: Sequence[CatalogRow]) -> None:
+    if NAME.fullmatch(name) is None or name in RESERVED:
+        raise ConfigurationError(
+            f"{name!r} cannot be a model's name: it takes small letters, digits, dots and hyphens, "
+            f"and none of {', '.join(sorted(RESERVED))}"
+        )
+    if name in {*(one.name for one in rows), *(one.network for one in rows), *(one.name for one in CONTROL_ROWS)}:
+        raise ConfigurationError(f"{name!r} is in the catalogue already")
 
 
 def _entry(row: OperatorRow) -> _Entry:

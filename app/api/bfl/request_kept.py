@@ -12,6 +12,6 @@ SECRET_FIELDS = frozenset({"webhook_secret"})
 def kept_request(body: Inputs, pictures: Sequence[Sent]) -> dict[str, Any]:
     """Fields that the route knows and the caller sent."""
     shown = set(type(body).model_fields) - SECRET_FIELDS - body.pictures().keys()
-    kept = body.model_dump(mode="json", include=shown, exclude_unset=True)
+    kept = body.model_dump(mode="json", include=shown, exclude=dict(body.nested), exclude_unset=True)
     digests = {one.field: {"sha256": one.picture.sha256, "bytes": one.picture.num_bytes} for one in pictures}
     return kept | digests

@@ -1,7 +1,8 @@
 """Types of fields, and the groups of fields that several bodies share."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -68,8 +69,18 @@ class Inputs(Body):
     ] = False
     embed_metadata: Annotated[
         bool | None,
-        Field(description="Write prompt, seed and steps into the file; null = as the server does. Darkroom's own field."),
+        Field(
+            description="Write prompt, seed and steps into the file; null = as the server does. Darkroom's own field."
+        ),
     ] = None
+
+    nested: ClassVar[dict[str, Any]] = {}
+    """Pictures within other fields, as model_dump's `exclude` names them."""
+
+    def sent(self) -> Iterator[tuple[str, Role, str]]:
+        """Name, role and content of every picture of the body, in the order in which a network reads them; empty ones too."""
+        for name, role in self.pictures().items():
+            yield name, role, getattr(self, name) or ""
 
     @classmethod
     def pictures(cls) -> dict[str, Role]:

@@ -71,7 +71,7 @@ def pictures_for(pictures: Sequence[Sent], *roles: Role) -> list[Sent]:
 
 
 def _filled(body: Inputs) -> list[_Field]:
-    fields = (_Field(name, role, getattr(body, name)) for name, role in body.pictures().items())
+    fields = (_Field(*one) for one in body.sent())
     return [one for one in fields if one.text]
 
 

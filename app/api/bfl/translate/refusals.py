@@ -10,7 +10,7 @@ MAX_SAFETY_TOLERANCE = 6
 """FLUX.2's routes go to 5, but several clients send 6 to every route: it is taken as 5."""
 
 _PICTURE = re.compile(
-    r"input_images?(_\d+|_blob_path)?|images?|image_prompt|image_url|control_image|preprocessed_image|mask"
+    r"input_images?(_\d+|_blob_path)?|images?|image_prompt|image_url|controls|control_image|preprocessed_image|mask"
 )
 
 
@@ -18,7 +18,7 @@ def refuse_what_is_not_served(body: Inputs) -> None:
     """Raises InvalidRequest for the first such field."""
     known = body.pictures()
     for field, value in body:
-        if value and field not in known and _PICTURE.fullmatch(field):
+        if value and field not in known and field not in body.nested and _PICTURE.fullmatch(field):
             taken = ", ".join(known) or "none"
             message = f"{field}: this route has no such picture; its pictures: {taken}"
             raise InvalidRequest(message, field=field, value=value, limit="absent, null or empty")

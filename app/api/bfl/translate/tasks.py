@@ -6,6 +6,7 @@ from typing import Any
 from app.api.bfl.schemas.fields import ImageToImage, Inputs
 from app.api.bfl.schemas.flux1 import ImagePromptStrength, UltraInputs
 from app.api.bfl.schemas.tools import CannyInputs, ExpandInputs, FillInputs
+from app.api.bfl.translate.controls import used_controls
 from app.api.bfl.translate.limits import within
 from app.api.bfl.translate.pictures import pictures_for
 from app.core.catalog import Resolved
@@ -26,6 +27,7 @@ def task_of(body: Inputs, pictures: Sequence[Sent], model: Resolved) -> dict[str
         "margins": _margins(body),
         "canny": _canny(body, pictures),
         "image_prompter": model.runs.takes.image_prompter if pictures_for(pictures, "image_prompt") else None,
+        "controls": used_controls(body, model),
         "image_prompt_strength": _image_prompt_strength(body),
     }
 

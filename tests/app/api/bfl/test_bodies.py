@@ -61,12 +61,12 @@ KLEIN_BASE = Route(
 )  # fmt: skip
 PRO_2 = Route(f"{FLUX2} {EIGHT}", {"prompt"}, {**JPEG, "disable_pup": False}, SAFETY, own=PICTURE_TASKS)
 SD = Route(
-    f"prompt negative_prompt width height steps guidance {TAIL}", {"prompt"},
+    f"prompt negative_prompt width height steps guidance controls {TAIL}", {"prompt"},
     {**JPEG, "steps": 50, "guidance": 7.5},
     {**SAFETY, "steps": (1, 100), "guidance": (1, 30), "max_sequence_length": (1, 77)}, own=PICTURE_TASKS,
 )  # fmt: skip
 SD_FILL = Route(
-    f"{TOOL} negative_prompt image mask", {"image"}, {**JPEG, "steps": 50, "guidance": 7.5},
+    f"{TOOL} negative_prompt image mask controls", {"image"}, {**JPEG, "steps": 50, "guidance": 7.5},
     {"steps": (1, 100), "guidance": (1, 30)},
 )  # fmt: skip
 KONTEXT_PRO = Route(KONTEXT, {"prompt"}, {"output_format": "png", "prompt_upsampling": False}, SAFETY)

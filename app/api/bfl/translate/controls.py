@@ -1,0 +1,42 @@
+"""ControlNets of a body into those of the spec: known, of the family of the network that runs, within their limits."""
+
+from app.api.bfl.schemas.controls import ControlInput, ControlledInputs
+from app.api.bfl.schemas.fields import Inputs
+from app.api.bfl.translate.limits import within
+from app.core.catalog import Resolved
+from app.core.errors import InvalidRequest
+from app.core.spec import Control
+
+MAX_SCALE = 2.0
+
+
+def used_controls(body: Inputs, model: Resolved) -> tuple[Control, ...]:
+    """The ControlNets of a request. Raises InvalidRequest for the first that cannot be followed."""
+    given = body.controls if isinstance(body, ControlledInputs) else None
+    return tuple(_used(f"controls.{index}", control, model) for index, control in enumerate(given or ()))
+
+
+def _used(field: str, sent: ControlInput, model: Resolved) -> Control:
+    _check_network(f"{field}.network", sent.network, model)
+    if not sent.image:
+        message = f"{field}.image: {sent.network} follows a picture, and there is none"
+        raise InvalidRequest(message, field=f"{field}.image", value=sent.image, limit="a picture")
+    start = within(f"{field}.start", 0.0 if sent.start is None else sent.start, 0, 1)
+    end = within(f"{field}.end", 1.0 if sent.end is None else sent.end, 0, 1)
+    if start >= end:
+        message = f"{field}.start must be below {field}.end"
+        raise InvalidRequest(message, field=f"{field}.start", value=start, limit=f"below {end:g}")
+    scale = within(f"{field}.scale", 1.0 if sent.scale is None else sent.scale, 0, MAX_SCALE)
+    return Control(network=sent.network, scale=scale, start=start, end=end)
+
+
+def _check_network(field: str, name: str, model: Resolved) -> None:
+    family = model.runs.takes.control_family
+    fitting = ", ".join(row.name for row in model.controls.values() if row.family == family) or "none"
+    found = model.controls.get(name)
+    if found is None:
+        message = f"{field}: there is no ControlNet {name!r}; for {model.runs.name} there are: {fitting}"
+        raise InvalidRequest(message, field=field, value=name, limit=fitting)
+    if found.family != family:
+        message = f"{field}: {name} steers {found.family}, not {model.runs.name}; for that there are: {fitting}"
+        raise InvalidRequest(message, field=field, value=name, limit=fitting)
