@@ -3,7 +3,6 @@
 import asyncio
 import socket
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 from fastapi import Depends, FastAPI
@@ -12,15 +11,11 @@ from fastapi.staticfiles import StaticFiles
 
 from app.api import account, admin, errors, files, pricing, results, system, tasks, usage, webhooks
 from app.api.bfl import routes as bfl
-from app.api.bfl.describe import describe_bodies
 from app.api.cors import allow_pages
-from app.api.described_refusals import describe_refusals
-from app.api.openai import describe as openai_bodies
+from app.api.description import DescribedApp
 from app.api.openai import routes as openai
 from app.api.public_url import check_proxies
-from app.api.replicate import describe as replicate_bodies
 from app.api.replicate import routes as replicate
-from app.core.catalog import Catalog
 from app.core.clock import Clock, SystemClock
 from app.core.config import Settings
 from app.core.logging import configure_logging
@@ -36,33 +31,14 @@ GRACE_S = 5
 """Seconds that requests under way get to finish when the gateway stops."""
 
 
-class _Described(FastAPI):
-    """An application whose description holds the bodies that the dialects read for themselves."""
-
-    def __init__(self, catalog: Catalog, **options: Any) -> None:
-        super().__init__(**options)
-        self._catalog = catalog
-
-    def openapi(self) -> dict[str, Any]:
-        if self.openapi_schema is None:
-            description = super().openapi()
-            describe_bodies(description, self._catalog, bfl.PREFIX)
-            openai_bodies.describe_bodies(description)
-            replicate_bodies.describe_bodies(description)
-            describe_refusals(description)
-        return super().openapi()
-
-
 def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     """A gateway. Nothing is opened before its lifespan begins. Raises ConfigurationError for settings that cannot work."""
     check_proxies(settings)
     catalog, clock = load_catalog(settings), clock or SystemClock()
     likes = {row.name: row.like for row in operator_rows(settings.data_dir)}
     price_book = load_price_book(settings.prices.file, [row.name for row in catalog.rows], likes)
-    app = _Described(
+    app = DescribedApp(
         catalog,
-        title="Darkroom",
-        summary="Image generation behind Black Forest Labs' API and OpenAI's Images API.",
         lifespan=lifespan_of(settings, catalog, price_book, clock),
         dependencies=[Depends(count_read)],
         docs_url=None,

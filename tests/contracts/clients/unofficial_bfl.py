@@ -19,4 +19,5 @@ while task.status is None or task.status.value == "Pending":
     time.sleep(0.1)
     task = client.get_result(task)
 result = task.result
+assert result is not None
 sys.stdout.write(json.dumps({"status": task.status.value, "sample": str(result.sample), "prompt": result.prompt}))

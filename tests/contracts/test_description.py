@@ -1,0 +1,84 @@
+"""The API's description is what the API does: every route has examples, which were really said, and docs/ has the copy that people review.
+
+`RECORD=1 python -m pytest tests/contracts/test_description.py` writes both anew.
+"""
+
+import json
+import os
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from app.api.bfl.schemas.bodies import body_of
+from app.api.described_examples import BODIES, RECORDED
+from app.api.described_keys import OPEN, SIGNED
+from app.api.described_refusals import METHODS
+from tests.contracts.conversation import held
+from tests.fixtures.api import Api, Customer
+
+pytestmark = pytest.mark.anyio
+
+UNRECORDED = {
+    "GET /v1/tasks/{task_id}/events",
+    "GET /v1/results/{generation_id}/{attempt}/sample.{extension}",
+    "GET /v1/files/{file_id}/content",
+    "GET /metrics",
+    "POST /v1/images/generations",
+    "POST /v1/images/edits",
+    "POST /v1/webhooks/{webhook_id}/redeliver",
+    "POST /v1/files/{file_id}/complete",
+}
+"""Answers that are no JSON, that hold pictures, or that need another server."""
+RECORDS = "RECORD" in os.environ
+
+
+def operations(api: Api) -> dict[str, dict[str, Any]]:
+    """Every route's operation by "METHOD /path"."""
+    paths = api.app.openapi()["paths"]
+    return {f"{m.upper()} {path}": paths[path][m] for path in paths for m in sorted(METHODS & paths[path].keys())}
+
+
+def shape(value: Any) -> Any:
+    """Names and kinds without values; None fits everything."""
+    if isinstance(value, dict):
+        return {name: shape(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [shape(value[0])] if value else []
+    return "number" if isinstance(value, int | float) and not isinstance(value, bool) else type(value).__name__
+
+
+async def test_examples_are_what_is_really_said(api: Api, ann: Customer) -> None:
+    talk = await held(api, ann)
+    if RECORDS:
+        RECORDED.write_text(json.dumps(talk.written(), indent=1, sort_keys=True) + "\n")
+    recorded = json.loads(RECORDED.read_text())
+    assert shape(recorded) == shape(talk.written())
+
+
+async def test_every_route_has_an_example_that_fits_its_schema(api: Api) -> None:
+    description = api.app.openapi()
+    for name, operation in operations(api).items():
+        if name in UNRECORDED or "501" in operation["responses"]:
+            continue
+        for content in (operation.get("requestBody", {}), next(iter(operation["responses"].values()))):
+            described = content.get("content", {}).get("application/json")
+            if described is not None:
+                assert "example" in described, name
+                schema = {**described["schema"], "components": description["components"]}
+                Draft202012Validator(schema).validate(described["example"])
+
+
+async def test_every_kind_of_body_has_a_request_that_its_schema_takes(api: Api) -> None:
+    for row in api.parts.catalog.rows:
+        body_of(row).model_validate(BODIES[row.body])
+
+
+async def test_the_description_says_where_a_key_is_needed(api: Api) -> None:
+    for name, operation in operations(api).items():
+        method, path = name.split(" ")
+        if path in SIGNED:
+            continue
+        answer = await api.http.request(method, path.replace("{", "").replace("}", ""), json={})
+        assert (answer.status_code in (401, 403)) == (path not in OPEN), (name, answer.status_code, answer.text)
+        assert bool(operation["security"]) == (path not in OPEN)
