@@ -32,5 +32,5 @@ async def webhook_body(parts: Gateway, task_id: str, public_url: str) -> bytes |
     found = await look_up_task(parts.database, task_id, now)
     if found is None:
         return None
-    view = Viewpoint(public_url, parts.secrets, parts.settings.results.retention_s, now)
+    view = Viewpoint(public_url, parts.secrets, (found.task.expires_at - now).total_seconds(), now)
     return json.dumps(_BODIES.get(found.task.dialect, _polled)(found, view)).encode()

@@ -112,6 +112,7 @@ def test_openais_client(service: RunningService) -> None:
         assert len({*pictures}) == 2
         assert all(is_no_flat_colour(opened(one)) for one in pictures)
         _check_edit(client, pictures[0])
+        _check_files(client, pictures[0])
         events = list(
             client.images.generate(
                 prompt="a cat",
@@ -141,6 +142,9 @@ def _check_replicate(client: Replicate) -> None:
     made = client.predictions.create(version="flux-nano", input=asked)
     made.wait()
     assert made.status == "succeeded"
+    uploaded = io.BytesIO(pictures[0])  # the client sends it to /v1/files, and its address in the input
+    again = client.run("darkroom/flux-nano", input={"prompt": "a green apple", "input_image": uploaded})
+    assert is_no_flat_colour(opened(httpx.get(again[0], trust_env=False).content))
     with pytest.raises(ReplicateError, match="prompt"):
         client.predictions.create(version="flux-nano", input={})
 
@@ -156,6 +160,16 @@ def _check_edit(client: OpenAI, picture: bytes) -> None:
     )
     before, after = opened(picture).convert("RGB"), opened(base64.b64decode((edited.data or [])[0].b64_json or ""))
     assert difference(before, after, (0, 0, 48, 128)) < 8 < difference(before, after, (64, 0, 128, 128))
+
+
+def _check_files(client: OpenAI, picture: bytes) -> None:
+    """Uploaded, found again, and gone."""
+    file = client.files.create(file=("apple.png", picture), purpose="vision")
+    assert client.files.retrieve(file.id).bytes == len(picture)
+    assert client.files.content(file.id).read() == picture
+    assert file.id in {one.id for one in client.files.list(limit=1)}
+    client.files.delete(file.id)
+    assert file.id not in {one.id for one in client.files.list()}
 
 
 def difference(one: Image.Image, other: Image.Image, box: tuple[int, int, int, int]) -> float:
