@@ -43,7 +43,7 @@ def signing_identity(settings: Settings, now: datetime) -> SigningIdentity:
     """What the operator configured, else what lies in the data directory (mode 0600), made by the first worker to come.
 
     Raises:
-        ConfigurationError: a file cannot be read, or its certificate is not valid now.
+        ConfigurationError: a file cannot be read or made, or its certificate is not valid now.
     """
     configured = settings.provenance
     if configured.certificate is not None and configured.private_key is not None:
@@ -51,8 +51,7 @@ def signing_identity(settings: Settings, now: datetime) -> SigningIdentity:
         return _require_valid(identity, configured.certificate, now)
     path = settings.data_dir / FILE_NAME
     if not path.exists():
-        made = own_identity(now)
-        write_once(path, made.private_key + made.chain)
+        _keep(own_identity(now), path)
     return _require_valid(_split(_read(path)), path, now)
 
 
@@ -124,6 +123,14 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
         encipher_only=False,
         decipher_only=False,
     )
+
+
+def _keep(made: SigningIdentity, path: Path) -> None:
+    try:
+        write_once(path, made.private_key + made.chain)
+    except OSError as error:
+        advice = "name a certificate and key, or switch DARKROOM_PROVENANCE__CREDENTIALS off"
+        raise ConfigurationError(f"{path}, to sign pictures, cannot be made ({error.strerror}): {advice}") from None
 
 
 def _split(content: bytes) -> SigningIdentity:

@@ -138,6 +138,12 @@ def test_the_own_certificate_is_made_once_and_is_nobody_elses_to_read(tmp_path: 
         signing_identity(settings, NOW + VALID_FOR)
 
 
+def test_a_folder_that_cannot_be_written_is_named_with_what_helps(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("no folder")
+    with pytest.raises(ConfigurationError, match="DARKROOM_PROVENANCE__CREDENTIALS"):
+        signing_identity(Settings(data_dir=tmp_path / "data"), NOW)
+
+
 def configured(folder: Path, identity: SigningIdentity) -> Settings:
     """An operator's own files."""
     (folder / "chain.pem").write_bytes(identity.chain)
