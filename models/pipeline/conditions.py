@@ -139,8 +139,8 @@ def start(
         walk=walk,
     )
     begins_with_LC = None if forgets else clean_LC
-    if picked is not None:
-        return Start(_entered(picked[1], begins_with_LC, noise_LC), conditions)
+    if picked is not None and walk is not None:
+        return Start(_entered(picked[1], walk, begins_with_LC, noise_LC), conditions)
     return Start(_first(components, begins_with_LC, noise_LC, float(times[0])), conditions)
 
 
@@ -153,11 +153,11 @@ def _picked(components: Components, request: DrawRequest) -> Picked | None:
     return picked[0], picked[1].later(_first_step(components, request))
 
 
-def _entered(schedule: Schedule, clean_LC: Tensor | None, noise_LC: Tensor) -> Tensor:
+def _entered(schedule: Schedule, walk: Walk, clean_LC: Tensor | None, noise_LC: Tensor) -> Tensor:
     """The latents of a walk from nothing, or from a picture, in float32: steps add little to them."""
     if clean_LC is None:
         return schedule.initial(noise_LC.float())
-    return schedule.entered(0, clean_LC.float(), noise_LC.float())
+    return walk.at(0).noised(clean_LC.float(), noise_LC.float())
 
 
 def _first(components: Components, clean_LC: Tensor | None, noise_LC: Tensor, time: float) -> Tensor:

@@ -17,14 +17,14 @@ class Schedule:
         ends: where each step ends, as many as points. Mostly the next point; some grids end a step a little beside it.
         space: all points, for samplers that look between those of the schedule.
         initial_scale: standard deviation of the noise that the run begins with.
-        num_skipped: steps of the whole schedule that a run from a picture leaves out.
+        skipped: where the steps begin and end that a run from a picture leaves out.
     """
 
     points: tuple[Point, ...]
     ends: tuple[Point, ...]
     space: Space
     initial_scale: float = 1.0
-    num_skipped: int = 0
+    skipped: tuple[tuple[Point, Point], ...] = ()
 
     @property
     def num_steps(self) -> int:
@@ -34,7 +34,7 @@ class Schedule:
     @property
     def num_asked(self) -> int:
         """Steps of the whole schedule, by which samplers tell whether there are few."""
-        return self.num_skipped + len(self.points)
+        return len(self.skipped) + len(self.points)
 
     @property
     def steps(self) -> list[tuple[Point, Point]]:
@@ -45,14 +45,10 @@ class Schedule:
         """The latents that a run from nothing begins with, given standard normal noise."""
         return noise * self.initial_scale
 
-    def entered(self, first: int, clean: Tensor, noise: Tensor) -> Tensor:
-        """The latents that a run from a picture begins with at step `first`, given the picture's latents and standard normal noise."""
-        return self.points[first].noised(clean, noise)
-
     def later(self, first: int) -> "Schedule":
         """The part of the way from step `first` on."""
-        skipped = self.num_skipped + first
-        return replace(self, points=self.points[first:], ends=self.ends[first:], num_skipped=skipped)
+        skipped = (*self.skipped, *self.steps[:first])
+        return replace(self, points=self.points[first:], ends=self.ends[first:], skipped=skipped)
 
 
 def through(points: tuple[Point, ...], end: Point, space: Space, initial_scale: float = 1.0) -> Schedule:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_img2img import StableDiffusionImg2ImgPipeline
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_inpaint import StableDiffusionInpaintPipeline
 from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import StableDiffusionXLPipeline
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
@@ -89,6 +90,11 @@ OFTEN = [
     ("ddim", "leading"),
 ]
 """Cases that every test run has; all of them, of both families and from single files, are among the long lists."""
+MORE_FROM_A_PICTURE = [
+    (sampler, strength)
+    for sampler in ("plms", "lms", "heun", "dpmpp_2m", "unipc", "ddim")
+    for strength in (0.4, 0.8, 1.0)
+]
 PIPELINES: dict[Variant, Any] = {"sd15": StableDiffusionPipeline, "sdxl": StableDiffusionXLPipeline}
 LIKE: dict[Variant, str] = {"sd15": "sd-1.5", "sdxl": "sdxl"}
 
@@ -202,6 +208,28 @@ def test_inpainting_with_another_sampler_equals_diffusers(folder: Path, componen
     inputs = PictureInputs(image=source, mask=mask(64, 64))
     asked: dict[str, Any] = {"sampler": "DPM++ 2M", "strength": 0.8, "inputs": inputs}
     assert largest(drawn(components, **asked), their_picture(0.5)) <= 1
+
+
+@pytest.mark.parametrize(
+    ("sampler", "strength"),
+    [("plms", 0.6), *(pytest.param(*case, marks=pytest.mark.prove) for case in MORE_FROM_A_PICTURE)],
+)
+def test_image_to_image_with_the_sampler_of_the_folder_equals_diffusers(
+    folder: Path, components: SdComponents, tmp_path: Path, sampler: str, strength: float
+) -> None:
+    """Stable Diffusion 1.5 was published with PNDM."""
+    oracle, source = loaded(StableDiffusionImg2ImgPipeline.from_pretrained, folder), picture(64, 64, 3)
+    kind, options = SCHEDULERS[sampler]
+    oracle.scheduler = kind(**SCHEDULER | options | LAYOUTS["leading"])
+    found = with_scheduler(components, oracle.scheduler, folder, tmp_path / "copy")
+
+    def their_picture(prompt: str) -> Pixels:
+        asked = {"image": source, "strength": strength, "num_inference_steps": NUM_STEPS, "guidance_scale": 5.0}
+        return theirs(oracle, prompt=prompt, generator=generator(), **asked)
+
+    assert largest(their_picture(PROMPT), their_picture(OTHER_PROMPT)) >= SEES
+    drawn_by_us = drawn(found, strength=strength, inputs=PictureInputs(image=source))
+    assert largest(drawn_by_us, their_picture(PROMPT)) <= 1
 
 
 def test_names_of_others_choose_a_sampler_and_its_schedule(components: SdComponents) -> None:

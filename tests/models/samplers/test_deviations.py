@@ -7,7 +7,6 @@ from typing import Any, cast
 import pytest
 import torch
 from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
-from diffusers.schedulers.scheduling_lms_discrete import LMSDiscreteScheduler
 from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 from torch import Tensor
 
@@ -87,21 +86,3 @@ def test_the_other_scale_of_unipc_ends_at_the_picture() -> None:
     sampler = replace(registry.UNIPC, evaluations=partial(unipc, order=3, is_bh1=True))
     found, usual = ours(sampler, Layout("linspace"), 8), ours(registry.UNIPC, Layout("linspace"), 8)
     torch.testing.assert_close(found, usual, atol=0.05, rtol=0.05)
-
-
-def test_lms_from_a_picture_begins_with_the_order_that_it_has_slopes_for() -> None:
-    """Diffusers counts the steps that were skipped, takes the first slope with its weight among four, and drops the other weights: a
-    constant slope is not even followed."""
-    oracle = cast(Any, LMSDiscreteScheduler)(**SD)
-    oracle.set_timesteps(12)
-    oracle.set_begin_index(6)
-    sigma, following = float(oracle.sigmas[6]), float(oracle.sigmas[7])
-    oracle.scale_model_input(torch.zeros(1, 1), oracle.timesteps[6])
-    moved = oracle.step(torch.ones(1, 1), oracle.timesteps[6], torch.zeros(1, 1)).prev_sample
-    assert abs(float(moved) / (following - sigma) - 1) > 0.5
-    schedule = Layout("linspace").grid(registry.LMS)(NoiseSchedule(), 12).later(6)
-    here, there = schedule.steps[0]
-    evaluation = registry.LMS.plan(schedule)[0]
-    state = begin(torch.zeros(1, 1), torch.Generator())
-    after = advance(evaluation, state, denoised(Prediction.EPSILON, here, state.latents, torch.ones(1, 1)))
-    assert float(after.latents / there.scale) == pytest.approx(there.ratio - here.ratio, rel=1e-5)

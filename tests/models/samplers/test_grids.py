@@ -91,9 +91,11 @@ def test_a_run_from_a_picture_takes_the_later_steps() -> None:
     later = schedule.later(3)
     assert later.points == schedule.points[3:]
     assert later.ends == schedule.ends[3:]
+    assert later.later(1).skipped == tuple(schedule.steps[:4])
+    assert later.num_asked == later.later(1).num_asked == 5
     clean, noise = torch.ones(2), torch.full((2,), 2.0)
     first = later.points[0]
-    torch.testing.assert_close(schedule.entered(3, clean, noise), first.alpha * clean + first.sigma * noise)
+    torch.testing.assert_close(first.noised(clean, noise), first.alpha * clean + first.sigma * noise)
 
 
 def test_kl_optimal_levels() -> None:
