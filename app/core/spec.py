@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 SPEC_VERSION = 4
 MAX_SEED = 2**63 - 1
+CONTROL_FORWARDS = 0.4
+"""What a ControlNet costs, in forwards of the network beside it (workers.engine.row has the same)."""
 
 OutputFormat = Literal["png", "jpeg", "webp"]
 OUTPUT_FORMATS: tuple[OutputFormat, ...] = get_args(OutputFormat)
@@ -140,6 +142,11 @@ class GenerationSpec(_Value):
         """Every ModelSpec that has to be there for this image, the one that draws first."""
         beside = [self.image_prompter, *(control.network for control in self.controls)]
         return (self.network, *dict.fromkeys(name for name in beside if name is not None))
+
+    @property
+    def control_forwards(self) -> float:
+        """What its ControlNets cost beside each forward of the network that draws, in such forwards, on average over the steps."""
+        return CONTROL_FORWARDS * sum(control.end - control.start for control in self.controls if control.scale)
 
     @property
     def input_pixels(self) -> int:

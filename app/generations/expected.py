@@ -8,5 +8,6 @@ MEGAPIXEL = 1 << 20
 
 
 def expected_s(spec: GenerationSpec) -> float:
-    """Seconds, growing with steps and pixels as work does."""
-    return spec.steps * (STEP_OVERHEAD_S + STEP_MEGAPIXEL_S * spec.width * spec.height / MEGAPIXEL)
+    """Seconds, growing with steps, pixels and ControlNets as work does."""
+    forward_s = STEP_MEGAPIXEL_S * spec.width * spec.height / MEGAPIXEL
+    return spec.steps * (STEP_OVERHEAD_S + (1 + spec.control_forwards) * forward_s)

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from app.core.spec import CannyThresholds, GenerationSpec, InputImage, Margins, Role
+from app.core.spec import Control as SpecControl
 from app.core.storage.memory import MemoryObjectStore
 from models.pipeline.request import EdgeThresholds
 from models.pipeline.request import Margins as PictureMargins
@@ -57,6 +58,20 @@ async def test_pictures_get_their_roles_and_references_keep_their_order() -> Non
     assert (pictures.control, pictures.control_source, pictures.image_prompts) == (None, None, ())
     assert pictures.margins == PictureMargins(top=1, bottom=2, left=3, right=4)
     assert pictures.edges == EdgeThresholds(10, 20)
+
+
+async def test_every_controlnet_gets_the_picture_of_its_place() -> None:
+    store = MemoryObjectStore()
+    spec = with_inputs(
+        await stored(store, "controlnet", encoded(BLUE)),
+        await stored(store, "image", encoded(RED)),
+        await stored(store, "controlnet", encoded(RED)),
+        controls=(SpecControl(network="canny", scale=0.5, end=0.9), SpecControl(network="depth", start=0.1)),
+    )
+    one, other = (await pictures_of(spec, store)).controls
+    assert (one.network, one.scale, one.start, one.end) == ("canny", 0.5, 0.0, 0.9)
+    assert (other.network, other.scale, other.start, other.end) == ("depth", 1.0, 0.1, 1.0)
+    assert [control.image.getpixel((0, 0)) for control in (one, other)] == [(0, 0, 255), (255, 0, 0)]
 
 
 async def test_a_picture_stands_as_its_exif_data_says() -> None:

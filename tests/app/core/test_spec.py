@@ -49,6 +49,12 @@ def test_a_spec_of_version_1_is_one_without_pictures() -> None:
     assert not spec.previews
 
 
+def test_controlnets_cost_their_part_of_the_steps() -> None:
+    controls = (Control(network="a"), Control(network="b", start=0.25, end=0.75), Control(network="c", scale=0.0))
+    assert nano_spec().control_forwards == 0
+    assert nano_spec().model_copy(update={"controls": controls}).control_forwards == pytest.approx(0.4 * 1.5)
+
+
 @pytest.mark.parametrize("version", range(1, SPEC_VERSION + 1))
 def test_every_older_version_is_read(version: int) -> None:
     text = json.dumps({**json.loads(nano_spec().to_json()), "version": version})
