@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, cast
 
 from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
 
 from app.api.bfl.request_body import parse
 from app.api.file_schemas import PresignedBody
@@ -51,7 +52,7 @@ async def read_upload(request: Request) -> AsyncGenerator[Came | WillCome]:
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type == _FORM:
-        async with request.form(max_files=1, max_fields=MAX_TEXTS) as form:
+        async with _form_of(request) as form:
             yield _of_form(form)
     elif media_type.startswith(_PICTURES):
         with tempfile.TemporaryFile() as file:
@@ -62,6 +63,19 @@ async def read_upload(request: Request) -> AsyncGenerator[Came | WillCome]:
         yield WillCome(Announced(shown_filename(body.filename), body.purpose, body.content_type, body.bytes))
     else:
         raise InvalidRequest("the body has another type", field="body", value=media_type, limit=_LIMIT)
+
+
+@asynccontextmanager
+async def _form_of(request: Request) -> AsyncGenerator[FormData]:
+    """The form; a file in it of more than a megabyte lies on disk."""
+    try:
+        form = await request.form(max_files=1, max_fields=MAX_TEXTS)
+    except HTTPException as error:
+        raise InvalidRequest(f"body: not a form of one file ({error.detail})", field="body", limit=_FORM) from None
+    try:
+        yield form
+    finally:
+        await form.close()
 
 
 def _of_form(form: FormData) -> Came:
