@@ -20,7 +20,7 @@ from app.core.events.progress_board import ProgressBoard
 from app.core.states import FINAL_STATES
 from app.dependencies import Gateway, Parts
 from app.generations.repository import GenerationRow
-from app.generations.tasks import own_task
+from app.generations.tasks import look_up_own
 from app.generations.watching import Watch, Watchers
 
 HEARTBEAT_S = 15.0
@@ -41,8 +41,7 @@ async def get_events(
 
     A client that has been told the end gets 204, which tells an EventSource to stay away.
     """
-    async with parts.database.read() as session:
-        found = await own_task(session, caller.account_id, task_id, parts.clock.utc_now())
+    found = await look_up_own(parts, caller.account_id, task_id)
     marks = marks_of(last_event_id, len(found.generations))
     if has_ended(marks):
         return Response(status_code=204)

@@ -17,7 +17,7 @@ from app.dependencies import Gateway, Parts
 from app.generations.cancelling import cancel
 from app.generations.estimates import QueuePlace, place_of
 from app.generations.repository import TaskRead
-from app.generations.tasks import TaskCursor, delete_task, list_tasks, own_task
+from app.generations.tasks import TaskCursor, delete_task, list_tasks, look_up_own
 
 _EVENTS: dict[int | str, dict[str, Any]] = {
     200: {"content": {EVENTS_TYPE: {}}, "description": "Events, until the task has ended."},
@@ -59,30 +59,26 @@ async def get_task(
     request: Request, response: Response, parts: Parts, caller: CanReadJobs, task_id: str, seconds: WaitSeconds
 ) -> TaskAnswer:
     """One of them, at once or when it has ended."""
-    found = await _own(parts, caller.account_id, task_id)
+    ended = None
     if seconds:
+        await look_up_own(parts, caller.account_id, task_id)  # and nothing of it is kept: thousands may wait here
         ended = await wait_for_end(request, parts, task_id, seconds)
-        found = ended or await _own(parts, caller.account_id, task_id)
         response.headers.update(applied(seconds))
+    found = ended or await look_up_own(parts, caller.account_id, task_id)
     return _answer(request, parts, found, await _place(request, parts, found))
 
 
 async def cancel_task(request: Request, parts: Parts, caller: CanWriteJobs, task_id: str) -> TaskAnswer:
     """What waits ends at once, what is drawn at its next step; neither costs anything. What has ended stays as it is."""
-    await _own(parts, caller.account_id, task_id)
+    await look_up_own(parts, caller.account_id, task_id)
     await cancel(parts, task_id)
-    return _answer(request, parts, await _own(parts, caller.account_id, task_id))
+    return _answer(request, parts, await look_up_own(parts, caller.account_id, task_id))
 
 
 async def remove_task(parts: Parts, caller: CanWriteJobs, task_id: str) -> Response:
     """Forget an ended task: it is not found from now on, and its pictures, sent and made, are deleted. Prices stay."""
     await delete_task(parts, caller.account_id, task_id)
     return Response(status_code=204)
-
-
-async def _own(parts: Gateway, account_id: str, task_id: str) -> TaskRead:
-    async with parts.database.read() as session:
-        return await own_task(session, account_id, task_id, parts.clock.utc_now())
 
 
 async def _place(request: Request, parts: Gateway, found: TaskRead) -> QueuePlace | None:

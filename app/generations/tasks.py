@@ -45,7 +45,16 @@ class TaskCursor:
 
 async def own_task(session: AsyncSession, account_id: str, task_id: str, now: datetime) -> TaskRead:
     """The task. Raises NotFound when it is unknown, has expired, or is another account's."""
-    found = await repository.find_task(session, task_id, now)
+    return _owned(await repository.find_task(session, task_id, now), account_id, task_id)
+
+
+async def look_up_own(parts: Gateway, account_id: str, task_id: str) -> TaskRead:
+    """`own_task` for who asks nothing else: one trip to the database."""
+    found = await repository.look_up_task(parts.database, task_id, parts.clock.utc_now())
+    return _owned(found, account_id, task_id)
+
+
+def _owned(found: TaskRead | None, account_id: str, task_id: str) -> TaskRead:
     if found is None or found.task.account_id != account_id:
         raise NotFound("there is no such task: unknown, expired, or not yours", field="task_id", value=task_id)
     return found

@@ -84,4 +84,5 @@ async def until_ended(parts: Gateway, waiters: Waiters, task_id: str) -> TaskRea
                 raise NotFound("the task is unknown, or it has expired", field="id", value=task_id)
             if all(one.state not in ACTIVE_STATES for one in found.generations):
                 return found
+            del found  # thousands may wait here
             await news.wait()

@@ -27,7 +27,7 @@ from app.generations.cancelling import cancel
 from app.generations.idempotency import Answer
 from app.generations.repository import TaskRead
 from app.generations.service import Order, submit
-from app.generations.tasks import TaskCursor, list_tasks, own_task
+from app.generations.tasks import TaskCursor, list_tasks, look_up_own
 from app.moderation.verdict import clamped
 
 DIALECT = "replicate"
@@ -83,7 +83,7 @@ async def _create(
     answer = await _submit(request, parts, caller, key, body, model)
     task_id = str(answer.body["id"])
     ended = await wait_for_end(request, parts, task_id, seconds)
-    found = ended or await _own(parts, caller.account_id, task_id)
+    found = ended or await look_up_own(parts, caller.account_id, task_id)
     progress = cast("ProgressBoard", request.app.state.progress)
     told = prediction(found, progress, viewpoint_of(request, parts), waited=seconds > 0)
     headers = {**(REPLAYED if answer.is_replay else {}), **applied(seconds)}
@@ -121,18 +121,18 @@ async def get_prediction(
     request: Request, parts: Parts, caller: CanReadJobs, task_id: str, seconds: WaitSeconds
 ) -> Prediction:
     """One of the caller's tasks, whichever API it came in by."""
-    found = await _own(parts, caller.account_id, task_id)
+    ended = None
     if seconds:
+        await look_up_own(parts, caller.account_id, task_id)  # nothing of it is kept while thousands wait
         ended = await wait_for_end(request, parts, task_id, seconds)
-        found = ended or await _own(parts, caller.account_id, task_id)
-    return _answer(request, parts, found)
+    return _answer(request, parts, ended or await look_up_own(parts, caller.account_id, task_id))
 
 
 async def cancel_prediction(request: Request, parts: Parts, caller: CanWriteJobs, task_id: str) -> Prediction:
     """What waits ends at once, what is drawn at its next step; neither costs anything."""
-    await _own(parts, caller.account_id, task_id)
+    await look_up_own(parts, caller.account_id, task_id)
     await cancel(parts, task_id)
-    return _answer(request, parts, await _own(parts, caller.account_id, task_id))
+    return _answer(request, parts, await look_up_own(parts, caller.account_id, task_id))
 
 
 async def list_predictions(
@@ -148,11 +148,6 @@ async def list_predictions(
         last = shown[-1].task
         following = f"{viewpoint_of(request, parts).public_url}{PATH}?cursor={TaskCursor(last.created_at, last.id)}"
     return PredictionPage(previous=None, next=following, results=[_answer(request, parts, one) for one in shown])
-
-
-async def _own(parts: Gateway, account_id: str, task_id: str) -> TaskRead:
-    async with parts.database.read() as session:
-        return await own_task(session, account_id, task_id, parts.clock.utc_now())
 
 
 def _answer(request: Request, parts: Gateway, found: TaskRead) -> Prediction:

@@ -6,10 +6,9 @@ execution, which costs more than these statements do.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import Dialect, Select
-from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
 Convert = Callable[[Any], Any]
@@ -59,7 +58,7 @@ class Prepared:
 
 
 def _compile(question: Question, dialect: Dialect) -> Compiled:
-    compiled = cast("SQLCompiler", question.compile(dialect=dialect))
+    compiled = question.compile(dialect=dialect)
     names = tuple(compiled.positiontup or ())
     return Compiled(
         sql=str(compiled),
