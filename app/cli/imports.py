@@ -50,6 +50,7 @@ def import_model(
     text_encoder_2: Annotated[Path | None, typer.Option(help="Another second text encoder (T5): folder.")] = None,
     tokenizer: Annotated[Path | None, typer.Option(help="Another tokenizer: folder.")] = None,
     tokenizer_2: Annotated[Path | None, typer.Option(help="Another second tokenizer (T5's): folder.")] = None,
+    image_encoder: Annotated[Path | None, typer.Option(help="An image adapter's vision encoder: folder.")] = None,
     base: Annotated[
         str | None, typer.Option(metavar="FOLDER", help="Installed model, or folder, with what SRC lacks.")
     ] = None,
@@ -67,6 +68,7 @@ def import_model(
         "--text-encoder-2": text_encoder_2,
         "--tokenizer": tokenizer,
         "--tokenizer-2": tokenizer_2,
+        "--image-encoder": image_encoder,
         "--base": None if base is None else _base(settings, base),
     }
     arguments = [
@@ -133,14 +135,14 @@ def _own(settings: Settings, name: str, like: str) -> Installable:
 
 
 def _own_control(settings: Settings, name: str, like: str) -> Installable:
-    """A ControlNet of the operator's, and the published one at the end of what it is like."""
+    """A ControlNet or image adapter of the operator's, and the published one at the end of what it is like."""
     others = tuple(row for row in operator_rows(settings.data_dir) if row.name != name)
     controls = {row.name: row for row in with_operator_controls(others)}
     likes = {one.name: one.like for one in others}
     while like in likes:
         like = likes[like]
     if like not in controls:
-        raise CommandError(f"{name} is like {like}, which is no ControlNet")
+        raise CommandError(f"{name} is like {like}, which is no ControlNet and no image adapter")
     row = OperatorRow(name, like)
     made = checked_control(row, controls[like], with_operator_rows(CATALOG, others))
     return Installable(name, like, made.licence, row)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from app.core.catalog_row import CatalogRow, GuidanceLimits, SizeLimits, StepLimits, Takes
-from app.core.control_rows import CONTROL_ROWS, ControlRow
+from app.core.control_rows import BESIDE_ROWS, ControlKind, ControlRow
 from app.core.errors import ConfigurationError, NotFound
 from app.core.licences import (
     APACHE,
@@ -46,9 +46,14 @@ _BFL_KONTEXT = Takes({"reference": 4})
 _FILL = Takes({"image": 1, "mask": 1}, needs=("image",))
 _BFL_FILL = replace(_FILL, min_side=256)
 _CANNY = Takes({"control": 1, "control_source": 1}, needs=("control", "control_source"))
-_DIFFUSION = Takes({"image": 1, "mask": 1, "controlnet": 4}, negative_prompt="guidance", control_family="sd-1.5")
+_DIFFUSION = Takes(
+    {"image": 1, "mask": 1, "image_prompt": 4, "controlnet": 4}, negative_prompt="guidance",
+    image_prompter="ip-adapter-sd-1.5", control_family="sd-1.5",
+)  # fmt: skip
 _INPAINTING = replace(_DIFFUSION, needs=("image",))
-_SDXL_TAKES, _SDXL_INPAINTING = (replace(takes, control_family="sdxl") for takes in (_DIFFUSION, _INPAINTING))
+_SDXL_TAKES, _SDXL_INPAINTING = (
+    replace(takes, image_prompter="ip-adapter-sdxl", control_family="sdxl") for takes in (_DIFFUSION, _INPAINTING)
+)
 _DEPTH = Takes({"control": 1}, needs=("control",), instead={"control_source": _NO_DEPTH})
 
 _KLEIN = CatalogRow(
@@ -195,7 +200,7 @@ CATALOG: tuple[CatalogRow, ...] = (
 class Resolved:
     """A public name and what serves it: `row` has its route, body and price; `runs` the network's native size and defaults.
 
-    `controls` are all ControlNets that are known, by name.
+    `controls` are all ControlNets and image adapters that are known, by name.
     """
 
     row: CatalogRow
@@ -206,6 +211,11 @@ class Resolved:
     def network(self) -> str | None:
         """The ModelSpec that runs; None where nothing can."""
         return self.runs.network
+
+    def beside(self, kind: ControlKind) -> list[str]:
+        """Names of this kind of network that go with the one that runs."""
+        family = self.runs.takes.control_family
+        return [row.name for row in self.controls.values() if (row.kind, row.family) == (kind, family)]
 
     def accepts(self, width: int, height: int) -> bool:
         """A size is fine when the public name or the network that stands behind it takes it."""
@@ -219,7 +229,7 @@ class Catalog:
         self,
         rows: Sequence[CatalogRow] = CATALOG,
         aliases: Mapping[str, str] | None = None,
-        controls: Sequence[ControlRow] = CONTROL_ROWS,
+        controls: Sequence[ControlRow] = BESIDE_ROWS,
     ) -> None:
         self.rows = tuple(rows)
         self.controls = {control.name: control for control in controls}

@@ -73,8 +73,8 @@ class Takes:
             picture too.
         needs: roles of which one must be there; empty for a network that draws from a prompt alone.
         negative_prompt: what makes it read one; None = it reads none.
-        image_prompter: name of the network that reads "image_prompt" for it.
-        control_family: of the ControlNets that can steer it; None = none can.
+        image_prompter: name of the network that reads "image_prompt" for it, where a request names no other.
+        control_family: of the ControlNets and image adapters that go with it; None = none does.
         instead: what to send where a role is refused, in words for the caller.
         min_side: of a picture, in pixels.
         max_reference_ratio: of the longer side of a "reference" to the shorter.

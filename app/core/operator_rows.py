@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from app.core.catalog import CATALOG, Catalog, CatalogRow
 from app.core.config import Settings
-from app.core.control_rows import CONTROL_ROWS, ControlRow
+from app.core.control_rows import BESIDE_ROWS, ControlRow
 from app.core.errors import ConfigurationError
 from app.core.samplers import Trajectory
 
@@ -102,8 +102,8 @@ def with_operator_rows(shipped: Sequence[CatalogRow], added: Sequence[OperatorRo
 
 
 def with_operator_controls(added: Sequence[OperatorRow]) -> tuple[ControlRow, ...]:
-    """All ControlNets: those that are published, and the operator's, each of which is like one that stands before it."""
-    controls = {control.name: control for control in CONTROL_ROWS}
+    """All ControlNets and image adapters: the published ones, and the operator's, each of which is like one that stands before it."""
+    controls = {control.name: control for control in BESIDE_ROWS}
     for row in added:
         like = controls.get(row.like)
         if like is not None:
@@ -112,7 +112,7 @@ def with_operator_controls(added: Sequence[OperatorRow]) -> tuple[ControlRow, ..
 
 
 def checked_control(row: OperatorRow, like: ControlRow, rows: Sequence[CatalogRow]) -> ControlRow:
-    """The ControlNet that an operator's row makes.
+    """The ControlNet or image adapter that an operator's row makes.
 
     Raises:
         ConfigurationError: its name is taken or is none.
@@ -146,7 +146,7 @@ def _check_name(name: str, rows: Sequence[CatalogRow]) -> None:
             f"{name!r} cannot be a model's name: it takes small letters, digits, dots and hyphens, "
             f"and none of {', '.join(sorted(RESERVED))}"
         )
-    if name in {*(one.name for one in rows), *(one.network for one in rows), *(one.name for one in CONTROL_ROWS)}:
+    if name in {*(one.name for one in rows), *(one.network for one in rows), *(one.name for one in BESIDE_ROWS)}:
         raise ConfigurationError(f"{name!r} is in the catalogue already")
 
 

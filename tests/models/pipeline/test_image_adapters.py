@@ -63,17 +63,18 @@ class Both:
         oracle.load_ip_adapter(str(self.adapter), weight_name="ip_adapter.safetensors", **where)
         return oracle
 
-    def theirs(self, pipeline: Any, images: list[Image.Image], strength: float = 1.0, **more: Any) -> Pixels:
+    def theirs(self, pipeline: Any, images: list[Image.Image], weight: float = 1.0, **more: Any) -> Pixels:
         oracle = self.oracle(pipeline)
-        oracle.set_ip_adapter_scale(strength)
-        asked = {"prompt": PROMPT, "guidance_scale": 5.0, "num_inference_steps": 4, "width": WIDTH, "height": HEIGHT}
+        oracle.set_ip_adapter_scale(weight)
+        sides = more.pop("sides", {"width": WIDTH, "height": HEIGHT})
+        asked = {"prompt": PROMPT, "guidance_scale": 5.0, "num_inference_steps": 4, **sides}
         return theirs(oracle, generator=generator(), ip_adapter_image=[images], **asked | more)
 
-    def drawn(self, images: list[Image.Image], strength: float = 1.0, **more: Any) -> Pixels:
+    def drawn(self, images: list[Image.Image], weight: float = 1.0, **more: Any) -> Pixels:
         asked: dict[str, Any] = {"seed": 7, "num_steps": 4, "width": WIDTH, "height": HEIGHT, "guidance": 5.0, **more}
         asked["inputs"] = PictureInputs(image_prompts=tuple(images), **asked.pop("changed", {}))
         beside = {"adapter": self.prompter}
-        return ours(self.components, PROMPT, beside, image_prompter="adapter", image_prompt_strength=strength, **asked)
+        return ours(self.components, PROMPT, beside, image_prompter="adapter", image_prompt_strength=weight, **asked)
 
 
 BothOf = Callable[[Variant, Projection], Both]
@@ -105,7 +106,7 @@ class Case:
 
     images: list[Image.Image]
     other: list[Image.Image]
-    strength: float = 1.0
+    weight: float = 1.0
     theirs: dict[str, Any] | None = None
     ours: dict[str, Any] | None = None
 
@@ -113,12 +114,12 @@ class Case:
 CASES = {
     "picture": Case([SEEN], [OTHER]),
     "two pictures": Case([SEEN, OTHER], [SEEN, SOURCE], 0.8),
-    "strength": Case([SEEN], [OTHER], 0.4),
+    "weight": Case([SEEN], [OTHER], 0.4),
     "unguided": Case([SEEN], [OTHER], 0.7, {"guidance_scale": 1.0}, {"guidance": 1.0}),
     "negative prompt": Case([SEEN], [OTHER], 0.7, {"negative_prompt": OTHER_PROMPT}, {"negative_prompt": OTHER_PROMPT}),
 }
 PROJECTIONS: tuple[Projection, ...] = ("base", "plus", "full")
-FAST = {("sd15", "plus", "two pictures"), ("sdxl", "base", "strength")}
+FAST = {("sd15", "plus", "two pictures"), ("sdxl", "base", "weight")}
 
 
 def marked(which: Variant, projection: Projection, case: str) -> Any:
@@ -136,9 +137,9 @@ def test_pictures_equal_diffusers_wherever_it_sees(
 ) -> None:
     both, asked = both_of(which, projection), CASES[case]
     more = asked.theirs or {}
-    drawn = both.theirs(PIPELINES[which], asked.images, asked.strength, **more)
-    assert largest(drawn, both.theirs(PIPELINES[which], asked.other, asked.strength, **more)) >= SEES
-    assert largest(both.drawn(asked.images, asked.strength, **asked.ours or {}), drawn) <= 1
+    drawn = both.theirs(PIPELINES[which], asked.images, asked.weight, **more)
+    assert largest(drawn, both.theirs(PIPELINES[which], asked.other, asked.weight, **more)) >= SEES
+    assert largest(both.drawn(asked.images, asked.weight, **asked.ours or {}), drawn) <= 1
 
 
 TASKS: dict[tuple[Variant, str], Any] = {
@@ -154,14 +155,12 @@ TASKS: dict[tuple[Variant, str], Any] = {
 @pytest.mark.parametrize(("which", "task"), sorted(TASKS))
 def test_pictures_to_change_equal_diffusers(both_of: BothOf, which: Variant, task: str) -> None:
     both, covered = both_of(which, "plus"), mask(WIDTH, HEIGHT) if task == "inpainting" else None
-    asked = {"image": SOURCE, "strength": 0.75, **({} if covered is None else {"mask_image": covered})}
-    if task == "image to image":
-        asked |= {"width": None, "height": None}
-        asked = {name: value for name, value in asked.items() if value is not None}
+    asked: dict[str, Any] = {"image": SOURCE, "strength": 0.75}
+    # Image to image has the size of its picture there.
+    asked |= {"sides": {}} if covered is None else {"mask_image": covered}
 
     def expected(images: list[Image.Image]) -> Pixels:
-        sized = {} if task == "inpainting" else {"width": WIDTH, "height": HEIGHT}
-        return both.theirs(TASKS[which, task], images, 0.8, **asked | sized)
+        return both.theirs(TASKS[which, task], images, 0.8, **asked)
 
     drawn = expected([SEEN])
     assert largest(drawn, expected([OTHER])) >= SEES

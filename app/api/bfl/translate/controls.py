@@ -4,6 +4,7 @@ from app.api.bfl.schemas.controls import ControlInput, ControlledInputs
 from app.api.bfl.schemas.fields import Inputs
 from app.api.bfl.translate.limits import within
 from app.core.catalog import Resolved
+from app.core.control_rows import ControlKind
 from app.core.errors import InvalidRequest
 from app.core.spec import Control
 
@@ -17,7 +18,7 @@ def used_controls(body: Inputs, model: Resolved) -> tuple[Control, ...]:
 
 
 def _used(field: str, sent: ControlInput, model: Resolved) -> Control:
-    _check_network(f"{field}.network", sent.network, model)
+    check_beside(f"{field}.network", sent.network, model, "ControlNet")
     if not sent.image:
         message = f"{field}.image: {sent.network} follows a picture, and there is none"
         raise InvalidRequest(message, field=f"{field}.image", value=sent.image, limit="a picture")
@@ -30,13 +31,13 @@ def _used(field: str, sent: ControlInput, model: Resolved) -> Control:
     return Control(network=sent.network, scale=scale, start=start, end=end)
 
 
-def _check_network(field: str, name: str, model: Resolved) -> None:
-    family = model.runs.takes.control_family
-    fitting = ", ".join(row.name for row in model.controls.values() if row.family == family) or "none"
+def check_beside(field: str, name: str, model: Resolved, kind: ControlKind) -> None:
+    """Raise InvalidRequest for a name that is none of this kind, or of one that goes with other networks; it lists those that fit."""
+    fitting = ", ".join(model.beside(kind)) or "none"
     found = model.controls.get(name)
-    if found is None:
-        message = f"{field}: there is no ControlNet {name!r}; for {model.runs.name} there are: {fitting}"
+    if found is None or found.kind != kind:
+        message = f"{field}: there is no {kind} {name!r}; for {model.runs.name} there are: {fitting}"
         raise InvalidRequest(message, field=field, value=name, limit=fitting)
-    if found.family != family:
+    if found.family != model.runs.takes.control_family:
         message = f"{field}: {name} steers {found.family}, not {model.runs.name}; for that there are: {fitting}"
         raise InvalidRequest(message, field=field, value=name, limit=fitting)

@@ -10,7 +10,7 @@ MAX_SAFETY_TOLERANCE = 6
 """FLUX.2's routes go to 5, but several clients send 6 to every route: it is taken as 5."""
 
 _PICTURE = re.compile(
-    r"input_images?(_\d+|_blob_path)?|images?|image_prompt|image_url|controls|control_image|preprocessed_image|mask"
+    r"input_images?(_\d+|_blob_path)?|images?|image_prompt(_\d+)?|image_url|controls|control_image|preprocessed_image|mask"
 )
 
 

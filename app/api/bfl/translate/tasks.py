@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.api.bfl.schemas.fields import ImageToImage, Inputs
-from app.api.bfl.schemas.flux1 import ImagePromptStrength, UltraInputs
 from app.api.bfl.schemas.tools import CannyInputs, ExpandInputs, FillInputs
 from app.api.bfl.translate.controls import used_controls
+from app.api.bfl.translate.image_prompts import used_image_prompt_strength, used_image_prompter
 from app.api.bfl.translate.limits import within
 from app.api.bfl.translate.pictures import pictures_for
 from app.core.catalog import Resolved
@@ -26,9 +26,9 @@ def task_of(body: Inputs, pictures: Sequence[Sent], model: Resolved) -> dict[str
         "mask_from_alpha": _mask_is_alpha(body, pictures),
         "margins": _margins(body),
         "canny": _canny(body, pictures),
-        "image_prompter": model.runs.takes.image_prompter if pictures_for(pictures, "image_prompt") else None,
+        "image_prompter": used_image_prompter(body, pictures, model),
         "controls": used_controls(body, model),
-        "image_prompt_strength": _image_prompt_strength(body),
+        "image_prompt_strength": used_image_prompt_strength(body, pictures),
     }
 
 
@@ -81,11 +81,3 @@ def _canny(body: Inputs, pictures: Sequence[Sent]) -> CannyThresholds | None:
 
 def _threshold(field: str, sent: int | None, default: int) -> int:
     return int(within(field, default if sent is None else sent, 0, MAX_THRESHOLD))
-
-
-def _image_prompt_strength(body: Inputs) -> float:
-    if not isinstance(body, ImagePromptStrength | UltraInputs) or not body.image_prompt:
-        return 1.0
-    default: float = type(body).model_fields["image_prompt_strength"].default
-    sent = body.image_prompt_strength
-    return within("image_prompt_strength", default if sent is None else sent, 0, 1)
