@@ -10,6 +10,7 @@ import structlog
 import torch
 
 from models.checkpoints.control_folder import is_control
+from models.checkpoints.embedding_folder import is_embedding_folder
 from models.errors import ModelError
 from models.pipeline.components import Components
 from models.pipeline.controls import ControlNetwork
@@ -37,6 +38,7 @@ class Folders:
     drawing: Mapping[str, Path]
     steering: Mapping[str, Path]
     prompting: Mapping[str, Path]
+    learnt: Mapping[str, Path]
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,10 @@ def sorted_folders(folders: Mapping[str, Path]) -> Folders:
     """Tell the folders of networks that draw from those of others, by their indexes."""
     steering = {name: folder for name, folder in folders.items() if _is(is_control, folder)}
     prompting = {name: folder for name, folder in folders.items() if _is(is_prompter, folder)}
-    beside = {**steering, **prompting}
+    learnt = {name: folder for name, folder in folders.items() if _is(is_embedding_folder, folder)}
+    beside = {**steering, **prompting, **learnt}
     drawing = {name: folder for name, folder in folders.items() if name not in beside}
-    return Folders(drawing, steering, prompting)
+    return Folders(drawing, steering, prompting, learnt)
 
 
 def found_beside(folders: Folders, components: Mapping[str, Components], place: Place) -> Beside:

@@ -14,7 +14,9 @@ from models.errors import ModelError
 from models.pipeline.components import Components
 from models.pipeline.controls import ControlNetwork
 from models.pipeline.loading import load_components
+from models.text.inversion import Embedding
 from workers.beside import NOTHING_BESIDE, Beside, Folders, Place, found_beside, sorted_folders
+from workers.embeddings import load_embeddings
 from workers.engine.lazy_network import LazyNetwork
 from workers.engine.lazy_part import Current, LazyPart
 from workers.engine.network import Network, PipelineNetwork
@@ -43,11 +45,13 @@ class LoadedNetworks:
         networks: by name.
         beside: what a request may name beside the network that draws.
         residency: whose weights are on the device.
+        embeddings: learnt words, by name.
     """
 
     networks: Mapping[str, Network]
     beside: Beside = NOTHING_BESIDE
     residency: Residency = field(default_factory=Residency)
+    embeddings: Mapping[str, Embedding] = field(default_factory=dict[str, Embedding])
 
     @property
     def controls(self) -> Mapping[str, LazyPart[ControlNetwork]]:
@@ -57,7 +61,8 @@ class LoadedNetworks:
     @property
     def revisions(self) -> dict[str, str]:
         """Of everything that is loaded, by name."""
-        return {part.name: part.revision for part in (*self.networks.values(), *self.beside.parts)}
+        parts = {part.name: part.revision for part in (*self.networks.values(), *self.beside.parts)}
+        return parts | {name: embedding.revision for name, embedding in self.embeddings.items()}
 
 
 def load_networks(
@@ -87,11 +92,12 @@ def load_networks(
 def _all_at_once(folders: Folders, place: Place) -> LoadedNetworks:
     components = _loaded(folders.drawing, lambda folder: load_components(folder, place.device, place.dtype))
     beside = found_beside(folders, components, place).load()
+    embeddings = load_embeddings(folders.learnt, place.device)
     networks = {
-        name: PipelineNetwork(name, part, Current(beside.prompters), Current(beside.controls))
+        name: PipelineNetwork(name, part, Current(beside.prompters), Current(beside.controls), embeddings)
         for name, part in components.items()
     }
-    return LoadedNetworks(networks, beside)
+    return LoadedNetworks(networks, beside, embeddings=embeddings)
 
 
 def _as_needed(folders: Folders, place: Place, budget_bytes: int) -> LoadedNetworks:
@@ -100,10 +106,11 @@ def _as_needed(folders: Folders, place: Place, budget_bytes: int) -> LoadedNetwo
         folders.drawing, lambda folder: load_components(folder, "meta", place.dtype), said="network found"
     )
     beside = found_beside(folders, outlines, place)
+    embeddings = load_embeddings(folders.learnt, place.device)
     networks: dict[str, LazyNetwork] = {}
     for name, outline in outlines.items():
         load = partial(_load_one, name, folders.drawing[name], place)
-        network = LazyNetwork(name, outline, load, Current(beside.prompters), Current(beside.controls))
+        network = LazyNetwork(name, outline, load, Current(beside.prompters), Current(beside.controls), embeddings)
         if network.num_bytes > budget_bytes:
             log.error("network left out", network=name, num_bytes=network.num_bytes, budget_bytes=budget_bytes)
             continue
@@ -112,7 +119,7 @@ def _as_needed(folders: Folders, place: Place, budget_bytes: int) -> LoadedNetwo
     for name in networks:
         if residency.can_be_ready((name,), residency.loaded):
             residency.make_ready((name,), residency.loaded)
-    return LoadedNetworks(networks, beside, residency)
+    return LoadedNetworks(networks, beside, residency, embeddings)
 
 
 def _load_one(name: str, folder: Path, place: Place) -> Components:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from models.errors import ModelError
 from models.importing.assembly import import_weights
+from models.importing.embeddings import import_embedding, is_embedding_like
 from models.importing.progress import shown
 from models.importing.request import OPTIONS, Request
 
@@ -20,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with shown(console) as stages:
-            made = import_weights(request, stages)
+            made = (import_embedding if is_embedding_like(request) else import_weights)(request, stages)
     except (ModelError, OSError) as error:
         console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         return 1

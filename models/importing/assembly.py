@@ -66,7 +66,7 @@ def import_weights(request: Request, stages: Stages) -> Path:
         stages.begin("checking every name and shape", None)
         _check(folder, target, request)
         stages.begin("hashing", sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
-        _record(folder, request, origin)
+        record(folder, request, origin)
         published(folder, place, replace=request.replace)
     return place
 
@@ -198,8 +198,9 @@ def _differences(params: object, wanted: Flux1Params | Flux2Params | UnetParams)
     return [f"{name} is {getattr(params, name, None)}, not {getattr(wanted, name)}" for name in names]
 
 
-def _record(folder: Path, request: Request, origin: Origin) -> None:
-    (folder / PROVENANCE).unlink()
+def record(folder: Path, request: Request, origin: Origin) -> None:
+    """Make every file of a staged folder real, and write down where it came from."""
+    (folder / PROVENANCE).unlink(missing_ok=True)
     records = settled(folder, origin.sha256)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     facts: dict[str, object] = {

@@ -27,7 +27,8 @@ SPARE_BYTES = 2 * 2**30
 SPARE_S = 120.0
 BYTES_PER_S = 20 * 2**20
 """Of a slow disk."""
-WRAPPER = "state_dict"
+WRAPPERS = ("state_dict", "string_to_param")
+"""Dicts that stand for the whole: of training checkpoints, and of AUTOMATIC1111's learnt words."""
 REFUSED = 3
 """Exit status of the process; Python itself ends with 1."""
 UNREADABLE = (
@@ -97,7 +98,7 @@ def _limit_memory(more: int) -> None:
 
 
 def read_pickle(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a pickle, by their names joined with dots; a dict named state_dict in it stands for the whole.
+    """Read the tensors of a pickle, by their names joined with dots; a dict named as in WRAPPERS in it stands for the whole.
 
     Raises:
         UnsafeFormat: as for converted.
@@ -111,8 +112,9 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
             held: object = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
     except UNREADABLE as error:
         raise UnsafeFormat(f"{path} is refused: {_reason(error)}") from None
-    if isinstance(held, Mapping) and WRAPPER in held:
-        held = cast(Mapping[object, object], held)[WRAPPER]
+    if isinstance(held, Mapping):
+        whole = cast(Mapping[object, object], held)
+        held = next((whole[name] for name in WRAPPERS if name in whole), whole)
     if not isinstance(held, Mapping):
         raise UnsafeFormat(f"{path} is refused: it holds a {type(held).__name__}, not tensors by name")
     tensors = dict(_tensors(path, cast(Mapping[object, object], held)))
