@@ -5,8 +5,10 @@ Signing hashes the file and nothing else: no thumbnail is drawn, nothing is fetc
 """
 
 import json
+import math
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import Any, Final
 
@@ -20,6 +22,7 @@ from workers.provenance.certificates import SigningIdentity
 from workers.provenance.manifest import ACTIONS, GENERATED
 from workers.provenance.software import NAME
 
+PAUSE_S: Final = 60.0
 _ALGORITHM: Final = b"es256"
 _TRIAL: Final = {
     "claim_generator_info": [{"name": NAME}],
@@ -36,13 +39,22 @@ class Credentials:
 
     Args:
         identity: who signs.
-        timestamp_url: an authority that says when (RFC 3161); None: nobody does. While it is away, files are signed without.
+        timestamp_url: an authority that says when (RFC 3161); None: nobody does. While it is away, files are signed without, and it is
+            left alone for a minute: the library waits for half of one, and the next file with it.
+        monotonic_s: seconds that only grow.
 
     Raises:
         ConfigurationError: this identity cannot sign.
     """
 
-    def __init__(self, identity: SigningIdentity, timestamp_url: str | None = None) -> None:
+    def __init__(
+        self,
+        identity: SigningIdentity,
+        timestamp_url: str | None = None,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._monotonic_s = monotonic_s
+        self._asks_again_at_s = -math.inf
         self._context = _context(verifies=False)
         self._lock = threading.Lock()
         try:
@@ -59,9 +71,10 @@ class Credentials:
             SigningFailed: it cannot be signed.
         """
         with self._lock:
-            stamped = None if self._stamping is None else self._stamped(self._stamping, data, content_type, manifest)
-            if stamped is not None:
-                return stamped
+            if self._stamping is not None and self._monotonic_s() >= self._asks_again_at_s:
+                stamped = self._stamped(self._stamping, data, content_type, manifest)
+                if stamped is not None:
+                    return stamped
             try:
                 return _sign(self._signer, self._context, data, content_type, manifest)
             except c2pa.C2paError as error:
@@ -73,7 +86,8 @@ class Credentials:
         try:
             return _sign(stamping, self._context, data, content_type, manifest)
         except c2pa.C2paError as error:
-            log.warning("signing without a timestamp", error=str(error))
+            log.warning("signing without timestamps for a while", error=str(error), seconds=PAUSE_S)
+            self._asks_again_at_s = self._monotonic_s() + PAUSE_S
             return None
 
 

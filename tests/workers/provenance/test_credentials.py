@@ -14,13 +14,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from PIL import Image
 from structlog.testing import capture_logs
 
+from app.core.clock import ManualClock
 from app.core.config import Settings
 from app.core.errors import ConfigurationError
 from app.core.spec import OUTPUT_FORMATS, GenerationSpec, InputImage, OutputFormat, Role
 from tests.fixtures.accounts import nano_spec
 from workers.artifacts import Artifact, encode, signed
 from workers.provenance.certificates import VALID_FOR, SigningIdentity, own_identity, signing_identity
-from workers.provenance.credentials import Credentials
+from workers.provenance.credentials import PAUSE_S, Credentials
 from workers.provenance.manifest import COMPOSITE, GENERATED
 from workers.provenance.marks import open_marks
 
@@ -189,11 +190,16 @@ def test_what_cannot_sign_is_refused_when_the_worker_starts(tmp_path: Path, iden
 
 
 def test_an_authority_that_is_away_costs_the_timestamp_and_no_picture() -> None:
-    credentials = Credentials(IDENTITY, "http://127.0.0.1:1/")
-    with capture_logs() as logs:
-        _, picture = result(credentials, nano_spec())
-    assert read(picture.data, "image/png")[0] == "Valid"
-    assert [line["event"] for line in logs] == ["signing without a timestamp"]
+    clock = ManualClock()
+    credentials = Credentials(IDENTITY, "http://127.0.0.1:1/", clock.monotonic_s)
+    told: list[int] = []
+    for seconds in (0.0, PAUSE_S - 1, 2.0):
+        clock.advance(seconds)
+        with capture_logs() as logs:
+            _, picture = result(credentials, nano_spec())
+        assert read(picture.data, "image/png")[0] == "Valid"
+        told.append(len(logs))
+    assert told == [1, 0, 1]
 
 
 def test_credentials_can_be_switched_off(tmp_path: Path) -> None:
