@@ -86,11 +86,10 @@ async def complete(parts: Gateway, owner: Owner, file_id: str) -> File:
     with tempfile.TemporaryFile() as file:
         try:
             await _fetch(parts, row, file)
-        except BaseException as error:
-            await _after_failed_fetch(parts, file_id, error)
-            raise
-        async with _ended_on_failure(parts, file_id):
             ready = await _stored(parts, owner, file_id, await asyncio.to_thread(look_at, file), file)
+        except BaseException as error:
+            await _after_failure(parts, file_id, error)
+            raise
     await parts.store.delete(upload_key(file_id))
     return ready
 
@@ -162,7 +161,7 @@ async def _fetch(parts: Gateway, row: File, file: BinaryIO) -> None:
         await asyncio.to_thread(file.write, chunk)
 
 
-async def _after_failed_fetch(parts: Gateway, file_id: str, error: BaseException) -> None:
+async def _after_failure(parts: Gateway, file_id: str, error: BaseException) -> None:
     """What can still come may be completed later; what is wrong is given up."""
     now = parts.clock.utc_now()
     async with parts.database.write() as session:
