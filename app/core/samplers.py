@@ -134,8 +134,8 @@ def plain_name(name: str) -> str:
 
 
 def evaluations(sampler: str | None, steps: int) -> int:
-    """Looks of the network that a run takes, for a sampler of ours or the network's own, which is taken to have one a step."""
-    per_step = 1 if sampler is None else SAMPLERS[sampler].per_step
+    """Looks of the network that a run takes by a sampler of ours; the network's own is taken to have one a step."""
+    per_step = SAMPLERS[sampler].per_step if sampler in SAMPLERS else 1
     return per_step * steps - (per_step - 1)
 
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from app.core.ledger import MICRO_PER_CREDIT
+from app.core.samplers import evaluations
 from app.core.spec import GenerationSpec
 from app.metering.price_book import PriceBook
 from app.metering.rules import MEBIPIXEL, ByMegapixel, Line, Rule, Size, lines_of, rule_from, rule_values, total_micro
@@ -32,12 +33,13 @@ def price(spec: GenerationSpec, book: PriceBook) -> Price:
     rule = book.rules[spec.model]
     size = spec.width, spec.height
     pictures = [(one.width, one.height) for one in spec.inputs if one.role not in UNBILLED_ROLES]
-    lines = lines_of(rule, size, spec.steps, pictures)
+    steps = evaluations(spec.sampler, spec.steps)  # a sampler that looks twice costs what two steps cost
+    lines = lines_of(rule, size, steps, pictures)
     inputs = {
         "model": spec.model,
         "width": spec.width,
         "height": spec.height,
-        "steps": spec.steps,
+        "steps": steps,
         "pictures": [list(one) for one in pictures],
         "rule": rule_values(rule),
         "lines": [asdict(line) for line in lines],

@@ -54,3 +54,10 @@ def test_a_price_is_worked_out_again_from_json_alone(name: str) -> None:
 )
 def test_credits_are_shown_without_zeros_that_say_nothing(micro: int, number: float, text: str) -> None:
     assert (credits_number(micro), credits_text(micro)) == (number, text)
+
+
+def test_a_sampler_that_looks_twice_costs_what_two_steps_cost() -> None:
+    """But for the last step, which ends at the picture."""
+    euler, heun = (spec("sdxl", steps=40).model_copy(update={"sampler": name}) for name in ("euler", "heun"))
+    assert price(heun, PRICE_BOOK).micro == price(spec("sdxl", steps=79), PRICE_BOOK).micro
+    assert price(heun, PRICE_BOOK).micro > price(euler, PRICE_BOOK).micro == price(spec("sdxl"), PRICE_BOOK).micro
