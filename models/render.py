@@ -27,10 +27,12 @@ from models.noise import MAX_SEED
 from models.pipeline.components import Components
 from models.pipeline.drawing import draw
 from models.pipeline.image_prompts import NO_PROMPTERS, Prompters
-from models.pipeline.loading import DTYPES, MemoryPlan, load_components, load_image_prompter
+from models.pipeline.loading import DTYPES, MemoryPlan, load_components, load_prompter
 from models.pipeline.request import DrawRequest, EdgeThresholds, Margins, PictureInputs, request_for
 from models.pipeline.roles import natural_size, with_roles
 
+GIVEN = "given"
+"""What reads picture prompts, by the only name that it has here."""
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
@@ -38,7 +40,8 @@ class Arguments(NamedTuple):
     """The command line. None takes the folder's own default."""
 
     weights: Path
-    redux: Path | None
+    image_prompter: Path | None
+    image_prompt_strength: float
     prompt: str
     negative_prompt: str | None
     out: Path
@@ -70,9 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             memory = MemoryPlan(query_chunk=arguments.query_chunk)
             components = load_components(arguments.weights, device, dtype, memory)
             prompters = NO_PROMPTERS
-            if arguments.redux:
-                redux = load_image_prompter(arguments.redux, device, components.dtype)
-                prompters = {components.spec.image_prompter or "": redux}
+            if arguments.image_prompter:
+                prompters = {GIVEN: load_prompter(arguments.image_prompter, device, components.dtype)}
         _render(components, prompters, arguments, console)
     except (ModelError, OSError, torch.OutOfMemoryError) as error:
         console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
@@ -114,7 +116,7 @@ def _add_pictures(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         help="repeatable: the picture to change (with --mask, --margins or --strength, and for networks that fill), then "
-        "references; edges to follow; with --redux pictures in the place of words",
+        "references; edges to follow; with --image-prompter pictures in the place of words",
     )
     parser.add_argument("--mask", type=Path, help="white where the first --image is to change")
     parser.add_argument(
@@ -125,7 +127,15 @@ def _add_pictures(parser: argparse.ArgumentParser) -> None:
         "--edges", type=_edges, default=EdgeThresholds(), help="thresholds LOW,HIGH of edges in --image"
     )
     parser.add_argument("--margins", type=_margins, help="extend the first --image by TOP,BOTTOM,LEFT,RIGHT pixels")
-    parser.add_argument("--redux", type=Path, help="folder of FLUX.1 Redux")
+    parser.add_argument(
+        "--image-prompter",
+        "--redux",
+        type=Path,
+        help="folder of FLUX.1 Redux, or of an IP-Adapter as an import makes it",
+    )
+    parser.add_argument(
+        "--image-prompt-strength", type=float, default=1.0, help="weight of the pictures that it reads, 0 to 1"
+    )
 
 
 def _whole(lowest: int, highest: int) -> Callable[[str], int]:
@@ -191,7 +201,7 @@ def _request(components: Components, arguments: Arguments) -> DrawRequest:
         ),
         [_opened(path) for path in arguments.image],
         starts_from_image=arguments.strength is not None,
-        has_prompter=arguments.redux is not None,
+        has_prompter=arguments.image_prompter is not None,
     )
     width, height = natural_size(components.spec, inputs, components.pixels_per_position) or (None, None)
     return request_for(
@@ -206,6 +216,8 @@ def _request(components: Components, arguments: Arguments) -> DrawRequest:
         true_cfg_scale=arguments.true_cfg_scale,
         strength=arguments.strength,
         max_sequence_length=arguments.max_sequence_length,
+        image_prompter=None if arguments.image_prompter is None else GIVEN,
+        image_prompt_strength=arguments.image_prompt_strength,
         inputs=inputs,
     )
 
@@ -220,7 +232,7 @@ def _render(components: Components, prompters: Prompters, arguments: Arguments, 
 
 @contextmanager
 def _loading(console: Console, arguments: Arguments) -> Generator[None]:
-    folders = [folder for folder in (arguments.weights, arguments.redux) if folder is not None]
+    folders = [folder for folder in (arguments.weights, arguments.image_prompter) if folder is not None]
     columns = TextColumn("loading"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("loading", total=sum(weight_bytes(folder) for folder in folders))

@@ -8,10 +8,13 @@ import pytest
 from PIL import Image
 
 from models.pipeline.drawing import draw
-from models.pipeline.loading import load_components
+from models.pipeline.loading import load_adapter_prompter, load_components
 from models.pipeline.request import PictureInputs, request_for
+from models.pipeline.sd import SdComponents
 from models.render import main
+from tests.fixtures.tiny_image_adapters import tiny_adapter_folder
 from tests.fixtures.tiny_models import tiny_flux1_folder, tiny_klein_folder
+from tests.fixtures.tiny_sd import tiny_sd_folder
 from tests.models.pipeline.parity import mask, picture
 
 
@@ -127,3 +130,26 @@ def test_a_command_line_that_makes_no_sense_is_explained(
     with pytest.raises(SystemExit, match="2"):
         main(["--weights", "w", "--prompt", "p", "--out", "x.png", *arguments])
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.prove
+def test_pictures_stand_for_words_where_something_reads_them(tmp_path: Path) -> None:
+    network = tiny_sd_folder(tmp_path / "network")
+    components = load_components(network)
+    assert isinstance(components, SdComponents)
+    adapter = tiny_adapter_folder(tmp_path / "adapter", "plus", components.unet.params)
+    seen = picture(48, 48)
+    seen.save(tmp_path / "seen.png")
+    reads = ["--image", str(tmp_path / "seen.png"), "--image-prompter", str(adapter), "--image-prompt-strength", "0.5"]
+    common = ["--weights", str(network), "--prompt", "apple", "--steps", "2", "--device", "cpu"]
+    assert main([*common, "--out", str(tmp_path / "x.png"), *reads]) == 0
+    request = request_for(
+        components.defaults,
+        "apple",
+        num_steps=2,
+        image_prompter="one",
+        image_prompt_strength=0.5,
+        inputs=PictureInputs(image_prompts=(seen,)),
+    )
+    expected = draw(components, request, {"one": load_adapter_prompter(adapter)})
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "x.png")), np.asarray(expected))
