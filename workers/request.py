@@ -35,6 +35,9 @@ def _draw_request(spec: GenerationSpec, inputs: PictureInputs) -> DrawRequest:
     return DrawRequest(
         prompt=spec.prompt,
         negative_prompt=spec.negative_prompt,
+        prompt_syntax=spec.prompt_syntax,
+        clip_skip=spec.clip_skip,
+        embeddings=spec.embeddings,
         seed=spec.seed,
         width=spec.width,
         height=spec.height,

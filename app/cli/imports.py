@@ -111,7 +111,9 @@ def installable(settings: Settings, name: str, like: str | None) -> Installable:
         root = like or own[name]
         return _own(settings, name, root) if root not in controls else _own_control(settings, name, root)
     by_network = {row.network: row.licence for row in CATALOG if row.network is not None}
-    found = by_network | _of_image_prompters() | {row.name: row.licence for row in controls.values()}
+    found = (
+        by_network | _of_image_prompters() | {row.name: row.licence for row in controls.values() if not row.is_pattern}
+    )
     if name in found:
         return Installable(name, None, found[name])
     if any(row.name == name for row in CATALOG):

@@ -48,11 +48,12 @@ _BFL_FILL = replace(_FILL, min_side=256)
 _CANNY = Takes({"control": 1, "control_source": 1}, needs=("control", "control_source"))
 _DIFFUSION = Takes(
     {"image": 1, "mask": 1, "image_prompt": 4, "controlnet": 4}, negative_prompt="guidance",
-    image_prompter="ip-adapter-sd-1.5", control_family="sd-1.5",
+    image_prompter="ip-adapter-sd-1.5", control_family="sd-1.5", clip_skip=11,
 )  # fmt: skip
 _INPAINTING = replace(_DIFFUSION, needs=("image",))
 _SDXL_TAKES, _SDXL_INPAINTING = (
-    replace(takes, image_prompter="ip-adapter-sdxl", control_family="sdxl") for takes in (_DIFFUSION, _INPAINTING)
+    replace(takes, image_prompter="ip-adapter-sdxl", control_family="sdxl", clip_skip=10)
+    for takes in (_DIFFUSION, _INPAINTING)
 )
 _DEPTH = Takes({"control": 1}, needs=("control",), instead={"control_source": _NO_DEPTH})
 
@@ -215,7 +216,7 @@ class Resolved:
     def beside(self, kind: ControlKind) -> list[str]:
         """Names of this kind of network that go with the one that runs."""
         family = self.runs.takes.control_family
-        return [row.name for row in self.controls.values() if (row.kind, row.family) == (kind, family)]
+        return [row.name for row in self.controls.values() if row.is_a(kind) and row.family == family]
 
     def accepts(self, width: int, height: int) -> bool:
         """A size is fine when the public name or the network that stands behind it takes it."""

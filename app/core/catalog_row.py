@@ -74,7 +74,9 @@ class Takes:
         needs: roles of which one must be there; empty for a network that draws from a prompt alone.
         negative_prompt: what makes it read one; None = it reads none.
         image_prompter: name of the network that reads "image_prompt" for it, where a request names no other.
-        control_family: of the ControlNets and image adapters that go with it; None = none does.
+        control_family: of the ControlNets, image adapters and learnt words that go with it; None = none does.
+        clip_skip: most layers of its text encoders that may be left out, in networks that read emphasis and learnt words; None =
+            it reads every prompt as it is.
         instead: what to send where a role is refused, in words for the caller.
         min_side: of a picture, in pixels.
         max_reference_ratio: of the longer side of a "reference" to the shorter.
@@ -85,6 +87,7 @@ class Takes:
     negative_prompt: Literal["guidance", "true_cfg"] | None = None
     image_prompter: str | None = None
     control_family: ControlFamily | None = None
+    clip_skip: int | None = None
     instead: Mapping[Role, str] = field(default_factory=dict[Role, str])
     min_side: int = 16
     max_reference_ratio: float = math.inf

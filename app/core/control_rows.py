@@ -6,7 +6,7 @@ from typing import Literal
 from app.core.licences import APACHE, OPENRAIL, OPENRAIL_PLUS_PLUS, Licence
 
 ControlFamily = Literal["sd-1.5", "sdxl"]
-ControlKind = Literal["ControlNet", "image adapter"]
+ControlKind = Literal["ControlNet", "image adapter", "embedding"]
 
 
 @dataclass(frozen=True)
@@ -18,12 +18,18 @@ class ControlRow:
         family: of the networks that it fits.
         licence: of its weights.
         kind: what it is for.
+        is_pattern: whether nothing has this name but what is imported like it.
     """
 
     name: str
     family: ControlFamily
     licence: Licence
     kind: ControlKind = "ControlNet"
+    is_pattern: bool = False
+
+    def is_a(self, kind: ControlKind) -> bool:
+        """Whether requests may name it as one of this kind."""
+        return self.kind == kind and not self.is_pattern
 
 
 def _rows(family: ControlFamily, licence: Licence, *follows: str) -> tuple[ControlRow, ...]:
@@ -46,4 +52,9 @@ ADAPTER_ROWS: tuple[ControlRow, ...] = tuple(
     for name in names
 )
 """IP-Adapters that are published. models.importing.image_adapters has the same names."""
-BESIDE_ROWS = (*CONTROL_ROWS, *ADAPTER_ROWS)
+EMBEDDING_ROWS = (
+    ControlRow("embedding-sd-1.5", "sd-1.5", OPENRAIL, "embedding", is_pattern=True),
+    ControlRow("embedding-sdxl", "sdxl", OPENRAIL_PLUS_PLUS, "embedding", is_pattern=True),
+)
+"""What learnt words (textual inversion) are imported like. models.importing.embeddings has the same names."""
+BESIDE_ROWS = (*CONTROL_ROWS, *ADAPTER_ROWS, *EMBEDDING_ROWS)

@@ -107,7 +107,7 @@ def with_operator_controls(added: Sequence[OperatorRow]) -> tuple[ControlRow, ..
     for row in added:
         like = controls.get(row.like)
         if like is not None:
-            controls[row.name] = replace(like, name=row.name)
+            controls[row.name] = replace(like, name=row.name, is_pattern=False)
     return tuple(controls.values())
 
 
@@ -118,7 +118,7 @@ def checked_control(row: OperatorRow, like: ControlRow, rows: Sequence[CatalogRo
         ConfigurationError: its name is taken or is none.
     """
     _check_name(row.name, rows)
-    return replace(like, name=row.name)
+    return replace(like, name=row.name, is_pattern=False)
 
 
 def checked_row(row: OperatorRow, rows: Sequence[CatalogRow]) -> CatalogRow:

@@ -10,6 +10,7 @@ CONTROL_FORWARDS = 0.4
 """What a ControlNet costs, in forwards of the network beside it (workers.engine.row has the same)."""
 
 OutputFormat = Literal["png", "jpeg", "webp"]
+PromptSyntax = Literal["plain", "a1111"]
 OUTPUT_FORMATS: tuple[OutputFormat, ...] = get_args(OutputFormat)
 
 Role = Literal["reference", "image", "mask", "control", "control_source", "image_prompt", "controlnet"]
@@ -85,6 +86,12 @@ class GenerationSpec(_Value):
     prompt: str
     negative_prompt: str | None = None
     """Where it steers, and what it costs, is the network's: klein base reads it by its guidance, FLUX.1 by `true_cfg_scale`."""
+    prompt_syntax: PromptSyntax = "plain"
+    """"plain": brackets are text, and what one pass of the text encoder does not hold is not read. "a1111": emphasis, any length."""
+    clip_skip: int = Field(default=0, ge=0)
+    """Layers of the text encoders that are left out beyond the network's own."""
+    embeddings: tuple[str, ...] = ()
+    """Learnt words that the prompts may use: names of the operator's rows that they were imported as."""
     seed: int = Field(ge=0, le=MAX_SEED)
     """Seed of this image; image i of a task has the task's seed + i."""
     width: int = Field(gt=0)
@@ -140,7 +147,7 @@ class GenerationSpec(_Value):
     @property
     def networks(self) -> tuple[str, ...]:
         """Every ModelSpec that has to be there for this image, the one that draws first."""
-        beside = [self.image_prompter, *(control.network for control in self.controls)]
+        beside = [self.image_prompter, *(control.network for control in self.controls), *self.embeddings]
         return (self.network, *dict.fromkeys(name for name in beside if name is not None))
 
     @property

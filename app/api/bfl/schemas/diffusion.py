@@ -3,14 +3,23 @@
 from app.api.bfl.schemas.controls import ControlledInputs
 from app.api.bfl.schemas.fields import Dials, ImageToImage, Masked, NegativePrompt, RequiredPrompt, Sides
 from app.api.bfl.schemas.image_prompts import ImagePromptInputs
+from app.api.bfl.schemas.prompts import PromptReading
 from app.api.bfl.schemas.tools import FillInputs
 
 
 class DiffusionInputs(
-    RequiredPrompt, NegativePrompt, Sides, Dials, ImageToImage, Masked, ImagePromptInputs, ControlledInputs
+    RequiredPrompt,
+    NegativePrompt,
+    PromptReading,
+    Sides,
+    Dials,
+    ImageToImage,
+    Masked,
+    ImagePromptInputs,
+    ControlledInputs,
 ):
     """`/v1/sd-1.5`, `/v1/sdxl`."""
 
 
-class DiffusionFillInputs(NegativePrompt, FillInputs, ImagePromptInputs, ControlledInputs):
+class DiffusionFillInputs(NegativePrompt, PromptReading, FillInputs, ImagePromptInputs, ControlledInputs):
     """`/v1/sd-1.5-inpainting`, `/v1/sdxl-inpainting`: networks that see what remains of a picture beside its mask."""

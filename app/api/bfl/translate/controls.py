@@ -35,7 +35,7 @@ def check_beside(field: str, name: str, model: Resolved, kind: ControlKind) -> N
     """Raise InvalidRequest for a name that is none of this kind, or of one that goes with other networks; it lists those that fit."""
     fitting = ", ".join(model.beside(kind)) or "none"
     found = model.controls.get(name)
-    if found is None or found.kind != kind:
+    if found is None or not found.is_a(kind):
         message = f"{field}: there is no {kind} {name!r}; for {model.runs.name} there are: {fitting}"
         raise InvalidRequest(message, field=field, value=name, limit=fitting)
     if found.family != model.runs.takes.control_family:

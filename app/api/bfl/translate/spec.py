@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from app.api.bfl.schemas.fields import Inputs, Sides
 from app.api.bfl.size import Asked, Size, drawn_size, extended_size
 from app.api.bfl.translate.pictures import pictures_for
+from app.api.bfl.translate.prompts import reading_of
 from app.api.bfl.translate.ratio import asked_ratio
 from app.api.bfl.translate.refusals import refuse_what_is_not_served
 from app.api.bfl.translate.sampling import sampling_of
@@ -36,6 +37,7 @@ def to_spec(body: Inputs, model: Resolved, pictures: Sequence[Sent] = ()) -> Gen
         network=model.network or model.runs.name,
         prompt=used_prompt(body),
         negative_prompt=negative_prompt,
+        **reading_of(body, model),
         seed=used_seed(body.seed),
         width=width,
         height=height,

@@ -61,13 +61,15 @@ KLEIN_BASE = Route(
 )  # fmt: skip
 PRO_2 = Route(f"{FLUX2} {EIGHT}", {"prompt"}, {**JPEG, "disable_pup": False}, SAFETY, own=PICTURE_TASKS)
 LOOKED_AT = "image_prompt image_prompt_2 image_prompt_3 image_prompt_4 image_prompt_strength image_prompter"
+READ = "prompt_syntax clip_skip embeddings"
 SD = Route(
-    f"prompt negative_prompt width height steps guidance controls {LOOKED_AT} {TAIL}", {"prompt"},
+    f"prompt negative_prompt width height steps guidance {READ} controls {LOOKED_AT} {TAIL}", {"prompt"},
     {**JPEG, "steps": 50, "guidance": 7.5},
     {**SAFETY, "steps": (1, 100), "guidance": (1, 30), "max_sequence_length": (1, 77)}, own=PICTURE_TASKS,
 )  # fmt: skip
 SD_FILL = Route(
-    f"{TOOL} negative_prompt image mask controls {LOOKED_AT}", {"image"}, {**JPEG, "steps": 50, "guidance": 7.5},
+    f"{TOOL} negative_prompt image mask {READ} controls {LOOKED_AT}", {"image"},
+    {**JPEG, "steps": 50, "guidance": 7.5},
     {"steps": (1, 100), "guidance": (1, 30)},
 )  # fmt: skip
 KONTEXT_PRO = Route(KONTEXT, {"prompt"}, {"output_format": "png", "prompt_upsampling": False}, SAFETY)
