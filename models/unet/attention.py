@@ -112,7 +112,8 @@ class CrossAttention(nn.Module):
         return self.to_out(seen_BNLD.transpose(1, 2).flatten(2))
 
     def _seen(self, q_BNLD: Tensor, kv_BSC: Tensor) -> Tensor:
-        k_BNSD, v_BNSD = kv_BSC.unflatten(-1, (2, self._heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+        kv_BS2ND = kv_BSC.view(*kv_BSC.shape[:2], 2, self._heads, -1)
+        k_BNSD, v_BNSD = kv_BS2ND.permute(2, 0, 3, 1, 4).unbind(0)
         return functional.scaled_dot_product_attention(q_BNLD, k_BNSD, v_BNSD)
 
 

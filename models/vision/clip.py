@@ -37,7 +37,7 @@ class ClipVisionEncoder(nn.Module):
         self.model = CLIPVisionModel(self.config)
         self._patches = patches
         if patches:
-            self.model.post_layernorm = nn.Identity()
+            self.model.add_module("post_layernorm", nn.Identity())
             self.visual_projection = nn.Identity()
         else:
             self.visual_projection = nn.Linear(config.hidden_size, config.projection_dim, bias=False)
