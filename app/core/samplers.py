@@ -135,7 +135,8 @@ def plain_name(name: str) -> str:
 
 def evaluations(sampler: str | None, steps: int) -> int:
     """Looks of the network that a run takes by a sampler of ours; the network's own is taken to have one a step."""
-    per_step = SAMPLERS[sampler].per_step if sampler in SAMPLERS else 1
+    row = SAMPLERS.get(sampler or "")
+    per_step = 1 if row is None else row.per_step
     return per_step * steps - (per_step - 1)
 
 

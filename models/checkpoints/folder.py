@@ -15,7 +15,7 @@ from models.samplers.grids import Grid
 from models.samplers.methods import SD_METHODS, SDXL_METHODS, Methods, from_pure_noise
 from models.samplers.schedules import FlowSchedule, LinearMu, empirical_mu
 from models.samplers.trajectories import DiffusionTrajectory, FlowTrajectory, Trajectory
-from models.specs import Dtype, GenerationDefaults, ModelSpec, spec_named
+from models.specs import GenerationDefaults, ModelSpec, spec_named
 
 INDEX, GENERATION = "model_index.json", "generation.json"
 REDUX_PIPELINE = "FluxPriorReduxPipeline"
@@ -218,7 +218,7 @@ def _defaults(path: Path, spec: ModelSpec) -> GenerationDefaults:
         num_inference_steps=config.integer("num_inference_steps", default.num_inference_steps),
         guidance_scale=config.number("guidance_scale", default.guidance_scale),
         strength=strength,
-        dtype=cast(Dtype, dtype),
+        dtype=dtype,
         width=config.integer("width", default.width),
         height=config.integer("height", default.height),
     )

@@ -55,9 +55,9 @@ def pictures(components: Components, asked: Sequence[Request]) -> tuple[dict[str
     return {event.key[0]: event.image_HWC for event in events if isinstance(event, Finished)}, network.sizes
 
 
-def row(name: str, sampler: str | None, seed: int, steps: int, **more: object) -> Request:
+def row(name: str, sampler: str | None, seed: int, steps: int, eta: float | None = None) -> Request:
     return asked_for(
-        name, network="sd", sampler=sampler, seed=seed, num_steps=steps, guidance=5.0, width=SIDE, height=SIDE, **more
+        name, network="sd", sampler=sampler, seed=seed, num_steps=steps, guidance=5.0, eta=eta, width=SIDE, height=SIDE
     )
 
 
