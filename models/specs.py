@@ -114,6 +114,7 @@ class ModelSpec:
         takes_true_cfg: whether a second forward for a negative prompt may be asked for on top of its own guidance.
         image_prompter: name of the network that turns picture prompts into text features for it; None when it takes none.
         takes_controlnets: whether ControlNets can steer it; which of them fit, their sizes say.
+        takes_perturbation: whether blocks of its self-attention can be perturbed, for guidance; which there are, its sizes say.
         takes_image_adapters: whether it looks at pictures through adapters that requests name; which of them fit, their sizes say.
     """
 
@@ -131,6 +132,7 @@ class ModelSpec:
     unet: UnetParams | None = None
     takes_controlnets: bool = False
     takes_image_adapters: bool = False
+    takes_perturbation: bool = False
 
     @property
     def is_distilled(self) -> bool:
@@ -322,6 +324,7 @@ def sd_spec(name: str, unet: UnetParams | None, licence: str) -> ModelSpec:
         licence=licence,
         unet=unet,
         takes_controlnets=True,
+        takes_perturbation=True,
         takes_image_adapters=True,
     )
 

@@ -224,8 +224,16 @@ class Components(Protocol):
         """
         ...
 
-    def velocities(self, rows: Sequence[Branch]) -> list[Tensor]:
-        """Predict dx/dt of every token of every row, in the networks' dtype, in as few forwards as their shapes allow."""
+    def perturbed(self, constants: Constants, blocks: Sequence[str]) -> Constants:
+        """The same, while the self-attention of the named blocks looks nowhere but at itself.
+
+        Raises:
+            UnsupportedInput: a block that the network lacks; says which there are.
+        """
+        ...
+
+    def outputs(self, rows: Sequence[Branch]) -> list[Tensor]:
+        """What the network predicts for every token of every row, in its dtype, in as few forwards as their shapes allow."""
         ...
 
     def decode(self, latents_LC: Tensor, rows: int, columns: int) -> Tensor:

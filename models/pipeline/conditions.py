@@ -27,6 +27,7 @@ from models.pipeline.pictures import (
 )
 from models.pipeline.request import DrawRequest, guidance_plan
 from models.pipeline.walks import Walk, walk_of
+from models.samplers.guidance import UNGUIDED, WHOLE_TIME, Branch, Guidance, Moment
 from models.samplers.schedule import Schedule
 from models.samplers.trajectories import Picked
 from models.specs import Channels
@@ -53,9 +54,9 @@ class Conditions:
 
     Attributes:
         times: float32 on the CPU, falling to 0.
-        branches: what the network knows of the row before it sees latents: for the prompt, then for the negative prompt, which there
-            is exactly when cfg_scale is above 1.
-        cfg_scale: strength of classifier-free guidance.
+        branches: what the network knows of the row before it sees latents, for each of guidance.every_branch.
+        guidance: how the network's outputs for them add up.
+        moments: every evaluation, as guidance sees it.
         channels_LC: what stands beside the latents in every token.
         references_LC: tokens after the picture's.
         kept: the part of a picture that stays.
@@ -64,7 +65,8 @@ class Conditions:
 
     times: Tensor
     branches: tuple[Constants, ...]
-    cfg_scale: float = 1.0
+    guidance: Guidance = UNGUIDED
+    moments: tuple[Moment, ...] = ()
     channels_LC: Tensor | None = None
     references_LC: Tensor | None = None
     kept: Kept | None = None
@@ -74,6 +76,12 @@ class Conditions:
     def num_steps(self) -> int:
         """Denoise steps of this row."""
         return len(self.times) - 1
+
+    def asked(self, step: int) -> Iterator[tuple[Branch, Constants]]:
+        """What the network is asked at a step, in order."""
+        known = dict(zip(self.guidance.every_branch, self.branches, strict=True))
+        for branch in self.guidance.branches(self.moments[step]):
+            yield branch, known[branch]
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,13 +134,18 @@ def start(
     told = components.trajectory.told(times[:-1]) if walk is None else walk.told
     ids_LA = torch.cat([components.image_ids(rows, columns), *(reference.ids_LA for reference in references)])
     steered = steering(request, controls, hinted, len(told))
-    prompts = [(text, request.size)] if negative is None else [(text, request.size), (negative, request.size.negative)]
+    constants_of = partial(components.constants, ids_LA=ids_LA, times=told, guidance=plan.embedded, steering=steered)
+    prompt = constants_of(text, size=request.size)
+    known = {Branch.PROMPT: prompt}
+    if negative is not None:
+        known[Branch.NEGATIVE] = constants_of(negative, size=request.size.negative)
+    if Branch.PERTURBED in plan.guidance.every_branch:
+        known[Branch.PERTURBED] = components.perturbed(prompt, request.guiding.pag_layers)
     conditions = Conditions(
         times=times,
-        branches=tuple(
-            components.constants(prompt, ids_LA, told, plan.embedded, size, steered) for prompt, size in prompts
-        ),
-        cfg_scale=plan.cfg_scale,
+        branches=tuple(known[branch] for branch in plan.guidance.every_branch),
+        guidance=plan.guidance,
+        moments=run_moments(components, request),
         channels_LC=filled_LC if control_LC is None else control_LC,
         references_LC=torch.cat([reference.tokens_LC for reference in references]) if references else None,
         kept=kept,
@@ -141,7 +154,8 @@ def start(
     begins_with_LC = None if forgets else clean_LC
     if picked is not None and walk is not None:
         return Start(_entered(picked[1], walk, begins_with_LC, noise_LC), conditions)
-    return Start(_first(components, begins_with_LC, noise_LC, float(times[0])), conditions)
+    first_LC = _first(components, begins_with_LC, noise_LC, float(times[0]))
+    return Start(first_LC.float() if plan.guidance.num_memories else first_LC, conditions)
 
 
 def _picked(components: Components, request: DrawRequest) -> Picked | None:
@@ -179,6 +193,26 @@ def num_run_steps(components: Components, request: DrawRequest) -> int:
     if picked is not None:
         return len(picked[0].plan(picked[1]))
     return request.num_steps - _first_step(components, request)
+
+
+def run_passes(components: Components, request: DrawRequest) -> tuple[int, ...]:
+    """Forwards of each evaluation that a request takes."""
+    guidance = guidance_plan(components.spec, request).guidance
+    return tuple(len(guidance.branches(moment)) for moment in run_moments(components, request))
+
+
+def run_moments(components: Components, request: DrawRequest) -> tuple[Moment, ...]:
+    """Every evaluation of the network that a request takes, as guidance counts them: by steps of the whole schedule."""
+    first, picked = _first_step(components, request), _picked(components, request)
+    if picked is None:
+        num_tokens = request.width * request.height // components.pixels_per_position**2
+        told = components.trajectory.told(components.trajectory.times(num_tokens, request.num_steps)[first:-1])
+        standing = [(index, float(time)) for index, time in enumerate(told)]
+    else:
+        standing = [(one.step, one.at.time) for one in picked[0].plan(picked[1])]
+    whole = components.trajectory.whole_time
+    most = request.num_steps
+    return tuple(Moment(min(first + step, most - 1), most, time * WHOLE_TIME / whole) for step, time in standing)
 
 
 def _first_step(components: Components, request: DrawRequest) -> int:

@@ -18,7 +18,7 @@ from models.flow.transformer import RowConstants
 from models.image_prompt.adapter import ImageAdapter
 from models.latents import image_ids, packed, patched, unpacked, unpatched
 from models.noise import initial_noise
-from models.pipeline.components import Branch, Steering, TextFeatures, packed_rows
+from models.pipeline.components import Branch, Constants, Steering, TextFeatures, packed_rows
 from models.pipeline.reading import PLAINLY, Reading
 from models.pipeline.request import SizeConditioning
 from models.pipeline.times import network_times
@@ -131,8 +131,11 @@ class Flux1Components:
         is_read = self.spec.guidance is Guidance.EMBEDDED
         return torch.tensor([guidance], dtype=self.dtype, device=self.device) if is_read else None
 
+    def perturbed(self, constants: Constants, blocks: Sequence[str]) -> Constants:
+        raise AssertionError("no block of these networks is perturbed")
+
     @torch.inference_mode()
-    def velocities(self, rows: Sequence[Branch]) -> list[Tensor]:
+    def outputs(self, rows: Sequence[Branch]) -> list[Tensor]:
         return self.transformer.velocities(packed_rows(rows), self.query_chunk)
 
     @torch.no_grad()

@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 from PIL import Image
 
 from models.errors import UnsupportedInput
+from models.pipeline.guiding import NOTHING_SAID, Guiding
 from models.pipeline.reading import PromptSyntax
+from models.samplers import guidance as rules
 from models.samplers.asked import Asked
 from models.specs import Channels, GenerationDefaults, Guidance, ModelSpec
 
@@ -154,6 +156,7 @@ class DrawRequest:
         prompt_syntax: whether brackets in prompts are text, or emphasis.
         clip_skip: layers at the end of the text encoders that are left out; 1 is what AUTOMATIC1111 calls 2.
         embeddings: names of learnt words that its prompts may use.
+        guiding: how guidance acts, beside its strength.
     """
 
     prompt: str
@@ -178,6 +181,7 @@ class DrawRequest:
     prompt_syntax: PromptSyntax = "plain"
     clip_skip: int = 0
     embeddings: tuple[str, ...] = ()
+    guiding: Guiding = NOTHING_SAID
 
     @property
     def asked(self) -> Asked:
@@ -210,6 +214,7 @@ def request_for(
     prompt_syntax: PromptSyntax = "plain",
     clip_skip: int = 0,
     embeddings: tuple[str, ...] = (),
+    guiding: Guiding = NOTHING_SAID,
 ) -> DrawRequest:
     """A request in which everything that is None takes the network's default."""
     return DrawRequest(
@@ -235,6 +240,7 @@ def request_for(
         prompt_syntax=prompt_syntax,
         clip_skip=clip_skip,
         embeddings=embeddings,
+        guiding=guiding,
     )
 
 
@@ -244,29 +250,31 @@ class GuidancePlan:
 
     Attributes:
         embedded: strength that the network reads.
-        cfg_scale: strength of classifier-free guidance; 1 for none.
-        negative_prompt: what it steers away from; None for none.
+        guidance: rules of what is asked of the network beside.
+        negative_prompt: what is steered away from; None for none.
     """
 
     embedded: float
-    cfg_scale: float = 1.0
+    guidance: rules.Guidance = rules.UNGUIDED
     negative_prompt: str | None = None
-
-    @property
-    def num_passes(self) -> int:
-        """Forwards a step takes."""
-        return 1 if self.negative_prompt is None else 2
 
 
 def guidance_plan(spec: ModelSpec, request: DrawRequest) -> GuidancePlan:
     """How this network is guided by this request. A missing negative prompt of a base network is the empty one."""
+    scale, negative = _against_negative(spec, request)
+    guidance = request.guiding.guidance(scale, has_negative=negative is not None)
+    return GuidancePlan(request.guidance, guidance, negative)
+
+
+def _against_negative(spec: ModelSpec, request: DrawRequest) -> tuple[float, str | None]:
+    """How strongly, and what, a picture is moved away from."""
+    schedule = request.guiding.schedule
     if spec.guidance is Guidance.CLASSIFIER_FREE:
-        if request.guidance <= 1:
-            return GuidancePlan(embedded=request.guidance)
-        return GuidancePlan(request.guidance, request.guidance, request.negative_prompt or "")
-    if spec.takes_true_cfg and request.true_cfg_scale > 1 and request.negative_prompt is not None:
-        return GuidancePlan(request.guidance, request.true_cfg_scale, request.negative_prompt)
-    return GuidancePlan(embedded=request.guidance)
+        acts = max(schedule) > 1 if schedule else request.guidance > 1
+        return request.guidance, (request.negative_prompt or "") if acts else None
+    if spec.takes_true_cfg and (request.true_cfg_scale > 1 or schedule):
+        return request.true_cfg_scale, request.negative_prompt
+    return 1.0, None
 
 
 def check_request(spec: ModelSpec, request: DrawRequest) -> None:
@@ -289,6 +297,7 @@ def check_request(spec: ModelSpec, request: DrawRequest) -> None:
     if not 0 <= request.image_prompt_strength <= 1:
         raise UnsupportedInput(f"image_prompt_strength is {request.image_prompt_strength}; it must be 0 to 1")
     _check_controls(spec, inputs.controls)
+    _check_guiding(spec, request)
     length, most = request.max_sequence_length, spec.text.max_sequence_length
     if length is not None and not 1 <= length <= most:
         raise UnsupportedInput(f"max_sequence_length {length} is not within what {spec.name} reads, 1 to {most} tokens")
@@ -306,6 +315,12 @@ def _check_controls(spec: ModelSpec, controls: tuple[Control, ...]) -> None:
             raise UnsupportedInput(
                 f"controls: start {control.start} and end {control.end} must lie in order within 0 and 1"
             )
+
+
+def _check_guiding(spec: ModelSpec, request: DrawRequest) -> None:
+    request.guiding.check(request.num_steps)
+    if request.guiding.pag_scale and not spec.takes_perturbation:
+        raise UnsupportedInput(f"pag_scale: the attention of {spec.name} cannot be perturbed")
 
 
 def _check_references(spec: ModelSpec, given: int) -> None:

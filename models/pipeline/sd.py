@@ -5,7 +5,7 @@ Shape suffixes: B = rows or 1, L = tokens (positions of latents), C = channels, 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from PIL import Image
@@ -16,7 +16,7 @@ from models.control.controlnet import ControlNet
 from models.image_prompt.adapter import ImageAdapter
 from models.latents import packed, unpacked
 from models.noise import initial_noise
-from models.pipeline.components import Branch, ImageTokens, Steering, TextFeatures
+from models.pipeline.components import Branch, Constants, ImageTokens, Steering, TextFeatures
 from models.pipeline.pictures import levels
 from models.pipeline.reading import PLAINLY, Reading
 from models.pipeline.request import SizeConditioning
@@ -25,6 +25,7 @@ from models.samplers.trajectories import DiffusionTrajectory
 from models.specs import GenerationDefaults, ModelSpec
 from models.unet.controls import UnetControl
 from models.unet.images import UnetImages
+from models.unet.perturbation import places_of
 from models.unet.rows import UnetConstants, UnetRow, predictions
 from models.unet.unet import Added, Encoder, Unet
 from models.vae.autoencoder_flux1 import AutoencoderFlux1
@@ -134,15 +135,14 @@ class SdComponents:
         numbers = size.numbers(columns * p, rows * p, is_scored=sizes.num_numbers == 5)
         return Added(pooled_C[None], torch.tensor([numbers], dtype=self.dtype, device=self.device))
 
+    def perturbed(self, constants: Constants, blocks: Sequence[str]) -> UnetConstants:
+        assert isinstance(constants, UnetConstants)
+        return replace(constants, perturbed=places_of(self.unet, blocks))
+
     @torch.inference_mode()
-    def velocities(self, rows: Sequence[Branch]) -> list[Tensor]:
+    def outputs(self, rows: Sequence[Branch]) -> list[Tensor]:
         channels = self.autoencoder.params.z_channels
-        seen = [self._seen(row, channels) for row in rows]
-        outputs = predictions(self.unet, seen, self.query_chunk)
-        return [
-            self.trajectory.velocity(row.tokens_LC[:, :channels], output_LC, row.time)
-            for row, output_LC in zip(rows, outputs, strict=True)
-        ]
+        return predictions(self.unet, [self._seen(row, channels) for row in rows], self.query_chunk)
 
     def _seen(self, row: Branch, channels: int) -> UnetRow:
         """The row as the network sees it: what stands beside the latents with the mask first, and not scaled."""

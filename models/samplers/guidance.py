@@ -58,6 +58,24 @@ class Strength:
         return self.scales[0] if len(self.scales) == 1 else self.scales[step]
 
 
+WHOLE_TIME = 1000.0
+"""The time of pure noise, as networks of diffusion are told it."""
+
+
+class Moment(NamedTuple):
+    """An evaluation of a run.
+
+    Attributes:
+        step: index of the step.
+        num_steps: steps of the whole schedule.
+        time: how much of what the network sees is noise, as the steps of training count it: WHOLE_TIME for nothing else, 0 for none.
+    """
+
+    step: int
+    num_steps: int
+    time: float = WHOLE_TIME
+
+
 def constant(scale: float) -> Strength:
     """The same scale at every step."""
     return Strength((scale,))
@@ -73,6 +91,7 @@ class Seen:
         prediction: what the network predicts.
         step: index of the step.
         num_steps: steps of the run.
+        time: as of Moment.
     """
 
     latents: Tensor
@@ -80,13 +99,26 @@ class Seen:
     prediction: Prediction
     step: int
     num_steps: int
+    time: float = WHOLE_TIME
+
+    @property
+    def moment(self) -> Moment:
+        """When it is."""
+        return Moment(self.step, self.num_steps, self.time)
 
 
 class Move(NamedTuple):
-    """What a rule adds to the output for the prompt, and what it remembers."""
+    """What a rule makes of the prompt's output.
+
+    Attributes:
+        added: what it adds.
+        memory: what it remembers.
+        onto: what it adds to; None for the output for the prompt. Published pipelines round by where they begin.
+    """
 
     added: Tensor
     memory: Tensor | None = None
+    onto: Tensor | None = None
 
 
 class Rule(Protocol):
@@ -97,12 +129,17 @@ class Rule(Protocol):
         """What it compares with."""
         ...
 
-    def scale(self, step: int, num_steps: int) -> float | None:
-        """Its scale at a step; None where it changes nothing."""
+    @property
+    def remembers(self) -> bool:
+        """Whether it remembers a tensor like the latents from one evaluation to the next."""
+        ...
+
+    def scale(self, moment: Moment) -> float | None:
+        """Its scale at an evaluation; None where it changes nothing."""
         ...
 
     def move(self, seen: Seen, prompt: Tensor, other: Tensor, scale: float, memory: Tensor | None) -> Move:
-        """What is added to `prompt`, the network's output for the prompt, given the one for `against`."""
+        """What becomes of `prompt`, the network's output for the prompt, given the one for `against`."""
         ...
 
 
@@ -122,7 +159,7 @@ class Guidance:
     """Rules, added up.
 
     Attributes:
-        rules: each with another branch.
+        rules: each with another branch; at most one of them has its sum begin elsewhere (Move.onto).
         rescale: how far the output's deviation is brought back to that of the prompt's, in [0, 1]
             (Lin et al. 2023, arXiv:2305.08891, eq. 15 and 16).
         zero_steps: first steps whose output is 0, for which nothing is asked (CFG-Zero*, arXiv:2503.18886).
@@ -139,11 +176,21 @@ class Guidance:
         if not 0 <= self.rescale <= 1:
             raise UnsupportedInput(f"guidance: rescale {self.rescale:g} is not in [0, 1]")
 
-    def branches(self, step: int, num_steps: int) -> tuple[Branch, ...]:
-        """What the network is asked at a step, in order; nothing where the output is 0 anyway."""
-        if step < self.zero_steps:
+    @property
+    def every_branch(self) -> tuple[Branch, ...]:
+        """What the network is asked at one step or another, in order."""
+        return (Branch.PROMPT, *(rule.against for rule in self.rules))
+
+    @property
+    def num_memories(self) -> int:
+        """Tensors like the latents that are remembered from one evaluation to the next."""
+        return sum(rule.remembers for rule in self.rules)
+
+    def branches(self, moment: Moment) -> tuple[Branch, ...]:
+        """What the network is asked at an evaluation, in order; nothing where the output is 0 anyway."""
+        if moment.step < self.zero_steps:
             return ()
-        return (Branch.PROMPT, *(rule.against for rule, _ in self._acting(step, num_steps)))
+        return (Branch.PROMPT, *(rule.against for rule, _ in self._acting(moment)))
 
     def forwards(self, plan: Plan, num_steps: int) -> int:
         """Forwards of a whole run.
@@ -152,28 +199,32 @@ class Guidance:
             plan: of the sampler.
             num_steps: steps of the run.
         """
-        return sum(len(self.branches(evaluation.step, num_steps)) for evaluation in plan)
+        return sum(len(self.branches(Moment(one.step, num_steps, one.at.time))) for one in plan)
 
     def combined(self, seen: Seen, outputs: Mapping[Branch, Tensor], memory: Memory = ()) -> Guided:
         """Combine the network's outputs.
 
         Args:
             seen: the evaluation.
-            outputs: one for each of branches(seen.step, seen.num_steps), shaped like seen.latents.
+            outputs: one for each of branches(seen.moment), shaped like seen.latents.
             memory: of the evaluation before; empty at the first.
         """
         memory = memory or (None,) * len(self.rules)
         if seen.step < self.zero_steps:
             return Guided(torch.zeros_like(seen.latents), memory)
         prompt = outputs[Branch.PROMPT]
-        total, remembered = prompt, dict(zip(self.rules, memory, strict=True))
-        for rule, scale in self._acting(seen.step, seen.num_steps):
-            added, remembered[rule] = rule.move(seen, prompt, outputs[rule.against], scale, remembered[rule])
-            total = total + added
+        moves: dict[Rule, Move] = {}
+        remembered = dict(zip(self.rules, memory, strict=True))
+        for rule, scale in self._acting(seen.moment):
+            moves[rule] = rule.move(seen, prompt, outputs[rule.against], scale, remembered[rule])
+            remembered[rule] = moves[rule].memory
+        total = next((move.onto for move in moves.values() if move.onto is not None), prompt)
+        for move in moves.values():
+            total = total + move.added
         return Guided(self._rescaled(total, prompt), tuple(remembered[rule] for rule in self.rules))
 
-    def _acting(self, step: int, num_steps: int) -> Sequence[tuple[Rule, float]]:
-        scales = [(rule, rule.scale(step, num_steps)) for rule in self.rules]
+    def _acting(self, moment: Moment) -> Sequence[tuple[Rule, float]]:
+        scales = [(rule, rule.scale(moment)) for rule in self.rules]
         return [(rule, scale) for rule, scale in scales if scale is not None]
 
     def _rescaled(self, total: Tensor, prompt: Tensor) -> Tensor:
@@ -182,6 +233,10 @@ class Guidance:
         wanted, found = prompt.float().std(), total.float().std()
         factor = torch.where(found > 1e-6, wanted / found, 1.0)  # what is constant has no deviation to bring back
         return total * (self.rescale * factor + (1 - self.rescale)).to(total.dtype)
+
+
+UNGUIDED = Guidance()
+"""The prompt's own output."""
 
 
 def classifier_free(positive: Tensor, negative: Tensor, scale: float) -> Tensor:

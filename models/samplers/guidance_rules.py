@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from models.samplers.guidance import Branch, Move, Seen, Strength
+from models.samplers.guidance import WHOLE_TIME, Branch, Moment, Move, Seen, Strength
 from models.samplers.prediction import weights
 
 
@@ -23,8 +23,12 @@ class _AgainstNegative:
     def against(self) -> Branch:
         return Branch.NEGATIVE
 
-    def scale(self, step: int, num_steps: int) -> float | None:
-        scale = self.strength.at(step, num_steps)
+    @property
+    def remembers(self) -> bool:
+        return False
+
+    def scale(self, moment: Moment) -> float | None:
+        scale = self.strength.at(moment.step, moment.num_steps)
         return None if scale == 1.0 else scale
 
 
@@ -33,7 +37,7 @@ class ClassifierFree(_AgainstNegative):
     """Ho & Salimans 2022, arXiv:2207.12598."""
 
     def move(self, seen: Seen, prompt: Tensor, other: Tensor, scale: float, memory: Tensor | None) -> Move:
-        return Move((scale - 1) * (prompt - other))
+        return Move(scale * (prompt - other), onto=other)
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,8 @@ class ZeroStar(_AgainstNegative):
     def move(self, seen: Seen, prompt: Tensor, other: Tensor, scale: float, memory: Tensor | None) -> Move:
         wide, narrow = prompt.float(), other.float()
         best = (wide * narrow).sum() / (narrow.square().sum() + 1e-8)
-        return Move((scale - 1) * (prompt - best.to(prompt.dtype) * other))
+        fitted = best.to(prompt.dtype) * other
+        return Move(scale * (prompt - fitted), onto=fitted)
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,10 @@ class AdaptiveProjected(_AgainstNegative):
     parallel: float = 0.0
     most: float = 0.0
     momentum: float = 0.0
+
+    @property
+    def remembers(self) -> bool:
+        return bool(self.momentum)
 
     def move(self, seen: Seen, prompt: Tensor, other: Tensor, scale: float, memory: Tensor | None) -> Move:
         of_latents, of_output = weights(seen.prediction, seen.at)
@@ -85,17 +94,24 @@ class PerturbedAttention:
     Attributes:
         strength: scale at each step; 0 changes nothing.
         blocks: names of the network's blocks whose self-attention is perturbed.
+        adaptive: what the scale loses with every step of training that the noise has gone down, until it is 0, as in Diffusers.
     """
 
     strength: Strength
     blocks: tuple[str, ...] = ("mid",)
+    adaptive: float = 0.0
 
     @property
     def against(self) -> Branch:
         return Branch.PERTURBED
 
-    def scale(self, step: int, num_steps: int) -> float | None:
-        return self.strength.at(step, num_steps) or None
+    @property
+    def remembers(self) -> bool:
+        return False
+
+    def scale(self, moment: Moment) -> float | None:
+        scale = self.strength.at(moment.step, moment.num_steps) or 0.0
+        return max(scale - self.adaptive * (WHOLE_TIME - moment.time), 0.0) or None
 
     def move(self, seen: Seen, prompt: Tensor, other: Tensor, scale: float, memory: Tensor | None) -> Move:
         return Move(scale * (prompt - other))

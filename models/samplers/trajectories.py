@@ -17,6 +17,7 @@ from models.samplers.layout import Layout
 from models.samplers.methods import FLOW_METHODS, Methods
 from models.samplers.names import Choice, names_schedule
 from models.samplers.noise_schedule import NoiseSchedule
+from models.samplers.points import Flow, Point
 from models.samplers.prediction import Prediction
 from models.samplers.registry import EULER
 from models.samplers.sampler import Sampler
@@ -65,6 +66,28 @@ class Trajectory(Protocol):
         """The step at which a picture that is given enters a run of num_steps."""
         ...
 
+    @property
+    def prediction(self) -> Prediction:
+        """What the network predicts."""
+        ...
+
+    @property
+    def whole_time(self) -> float:
+        """What the network is told of pure noise."""
+        ...
+
+    def point(self, time: float) -> Point:
+        """Where latents stand that the network sees at a time."""
+        ...
+
+    def seen(self, latents: Tensor, time: float) -> Tensor:
+        """Latents at a time as the network sees them."""
+        ...
+
+    def velocity(self, latents: Tensor, output: Tensor, time: float) -> Tensor:
+        """The derivative of the latents by time, given what the network predicts for them, both of the same shape."""
+        ...
+
     def begun(self, noise: Tensor, time: float) -> Tensor:
         """The latents of a run from nothing, which begins at `time`, given standard normal noise."""
         ...
@@ -85,6 +108,8 @@ class FlowTrajectory:
     schedule: FlowSchedule
 
     encodes_forgotten = True
+    prediction = Prediction.FLOW
+    whole_time = 1.0
 
     def times(self, num_tokens: int, num_steps: int) -> Tensor:
         return flow_times(self.schedule, num_tokens, num_steps)
@@ -101,6 +126,15 @@ class FlowTrajectory:
 
     def first_step(self, num_steps: int, strength: float) -> int:
         return first_step(num_steps, strength)
+
+    def point(self, time: float) -> Point:
+        return Flow().at_time(time)
+
+    def seen(self, latents: Tensor, time: float) -> Tensor:
+        return latents
+
+    def velocity(self, latents: Tensor, output: Tensor, time: float) -> Tensor:
+        return output
 
     def begun(self, noise: Tensor, time: float) -> Tensor:
         return noise
@@ -131,6 +165,7 @@ class DiffusionTrajectory:
     sampler: Sampler = EULER
 
     encodes_forgotten = False
+    whole_time = 1000.0
 
     def times(self, num_tokens: int, num_steps: int) -> Tensor:
         schedule = self.layout.grid(EULER)(self.training, num_steps)
@@ -172,12 +207,15 @@ class DiffusionTrajectory:
         picture = wide - time * velocity
         return (wide + (wide - picture) / time * (next_time - time)).to(latents.dtype)
 
+    def point(self, time: float) -> Point:
+        alpha = (time * time + 1.0) ** -0.5
+        return Point(alpha, time * alpha, self.training.time_of(time), alpha)
+
     def seen(self, latents: Tensor, time: float) -> Tensor:
-        """Latents at a time as the network sees them, with unit variance."""
+        """With unit variance."""
         return latents / _deviation(time)
 
     def velocity(self, latents: Tensor, output: Tensor, time: float) -> Tensor:
-        """The derivative of the latents by time, given what the network predicts for them, both of the same shape."""
         variance = time * time + 1.0
         match self.prediction:
             case Prediction.V:

@@ -4,8 +4,8 @@ Shape suffixes: B = rows, L = positions (H times W), S = text tokens, C = channe
 columns.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -58,11 +58,14 @@ class Context:
         text_BSC: features of text tokens, padding included.
         query_chunk: queries that attend to each other at a time, to save memory; None for all.
         images: rows that look at pictures; each at most once.
+        perturbed: by the place of a self-attention, the rows in which every position looks nowhere but at itself there (Ahn et al.
+            2024, arXiv:2403.17377, 4.2).
     """
 
     text_BSC: Tensor
     query_chunk: int | None = None
     images: tuple[ImageRows, ...] = ()
+    perturbed: Mapping[int, Tensor] = field(default_factory=dict[int, Tensor])
 
 
 class Output(nn.Sequential):
@@ -73,7 +76,13 @@ class Output(nn.Sequential):
 
 
 class SelfAttention(nn.Module):
-    """Every position gathers from all positions of its row."""
+    """Every position gathers from all positions of its row.
+
+    Attributes:
+        place: which of the network's self-attentions it is; the network says so.
+    """
+
+    place: int = 0
 
     def __init__(self, sizes: TransformerSizes) -> None:
         super().__init__()
@@ -83,7 +92,11 @@ class SelfAttention(nn.Module):
 
     def forward(self, x_BLC: Tensor, context: Context) -> Tensor:
         qkv_BL3ND = self.to_qkv(x_BLC).unflatten(-1, (3, self._heads, -1))
-        return self.to_out(attended(qkv_BL3ND[:, :, :2], qkv_BL3ND[:, :, 2], context.query_chunk))
+        seen_BLC = attended(qkv_BL3ND[:, :, :2], qkv_BL3ND[:, :, 2], context.query_chunk)
+        rows = context.perturbed.get(self.place)
+        if rows is not None:
+            seen_BLC = seen_BLC.index_copy(0, rows, qkv_BL3ND[rows, :, 2].flatten(2))
+        return self.to_out(seen_BLC)
 
 
 class CrossAttention(nn.Module):

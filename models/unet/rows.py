@@ -16,6 +16,7 @@ from models.latents import packed, unpacked
 from models.unet.attention import Context
 from models.unet.controls import UnetControl, residuals
 from models.unet.images import UnetImages, image_rows
+from models.unet.perturbation import perturbed_rows
 from models.unet.unet import Unet
 
 
@@ -30,6 +31,7 @@ class UnetConstants:
         columns: positions from left to right.
         controls: ControlNets that steer it, in the order in which they are summed.
         images: pictures that it looks at beside its text.
+        perturbed: places of the self-attentions that are perturbed (models.unet.perturbation).
     """
 
     text_SC: Tensor
@@ -38,6 +40,7 @@ class UnetConstants:
     columns: int
     controls: tuple[UnetControl, ...] = ()
     images: UnetImages | None = None
+    perturbed: frozenset[int] = frozenset()
 
     @property
     def nbytes(self) -> int:
@@ -92,5 +95,6 @@ def _together(unet: Unet, rows: Sequence[UnetRow], query_chunk: int | None) -> l
     x_BCHW, steps = x_BCHW.contiguous(), [row.step for row in rows]
     added = residuals(x_BCHW, text_BSC, [row.controls for row in constants], steps, query_chunk)
     images = image_rows([row.images for row in constants], steps, x_BCHW.device)
-    out_BCHW = unet.predict(x_BCHW, vec_BC, Context(text_BSC, query_chunk, images), added)
+    perturbed = perturbed_rows([row.perturbed for row in constants], x_BCHW.device)
+    out_BCHW = unet.predict(x_BCHW, vec_BC, Context(text_BSC, query_chunk, images, perturbed), added)
     return list(packed(out_BCHW).unbind(0))

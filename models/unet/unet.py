@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.layers.timestep import sinusoidal_features
-from models.unet.attention import Context, CrossAttention, TransformerSizes
+from models.unet.attention import Context, CrossAttention, SelfAttention, TransformerSizes
 from models.unet.blocks import BlockSizes, DownLevel, Middle, UpLevel
 
 
@@ -217,6 +217,14 @@ class Unet(Encoder):
         self.conv_out = nn.Conv2d(channels[0], params.out_channels, 3, padding=1)
         for place, attention in enumerate(self.cross_attentions()):
             attention.place = place
+        for place, (_, attention) in enumerate(self.self_attentions()):
+            attention.place = place
+
+    def self_attentions(self) -> Iterator[tuple[str, SelfAttention]]:
+        """All of them by the names of their modules, in the order of their places."""
+        for name, module in self.named_modules():
+            if isinstance(module, SelfAttention):
+                yield name, module
 
     def cross_attentions(self) -> Iterator[CrossAttention]:
         """All of them, in the order of params.cross_attention_channels."""

@@ -85,7 +85,7 @@ class Engine:
         shape = Shape(
             request.network, asked.width, asked.height, run.num_passes, run.reference_pixels, run.num_controls
         )
-        self._rows[request.key] = Row(request, shape, run.num_steps)
+        self._rows[request.key] = Row(request, shape, run.num_steps, run.passes)
 
     def remove(self, key: RowKey) -> bool:
         """Drop a row, begun or not; False when it is not here."""
@@ -195,7 +195,7 @@ class Engine:
         except ROW_ERRORS as error:
             self._fail(row, error)
             return
-        self.costs.observe_end(row.shape, self._timer() - started_s)
+        self.costs.observe_end(row.most, self._timer() - started_s)
         del self._rows[request.key]
         self._emit(Finished(request.key, image_HWC))
 
@@ -218,14 +218,13 @@ class Engine:
 
     def _candidate(self, row: Row, running: Collection[str]) -> Candidate:
         request = row.request
-        step_s = self.costs.step_s(row.shape, prior_s=request.expected_s / row.num_steps)
+        prior_s = request.expected_s / row.num_steps
+        steps_s = sum(number * self.costs.step_s(shape, prior_s) for shape, number in row.shapes_left.items())
         return Candidate(
             key=request.key,
             shape=row.shape,
             priority=request.priority,
-            work_left_s=row.steps_left * step_s
-            + self.costs.end_s(row.shape)
-            + self._residency.load_s(request.networks),
+            work_left_s=steps_s + self.costs.end_s(row.most) + self._residency.load_s(request.networks),
             expected_left_s=request.expected_s * row.steps_left / row.num_steps,
             arrived_at_s=request.arrived_at_s,
             deadline_at_s=request.deadline_at_s,

@@ -14,14 +14,15 @@ from torch import Tensor
 
 from models.latents import latent_grid
 from models.pipeline.components import Components, TextFeatures
-from models.pipeline.conditions import Start, num_reference_tokens, num_run_steps, start
+from models.pipeline.conditions import Start, num_reference_tokens, run_passes, start
 from models.pipeline.controls import NO_CONTROLS, Controls, check_controls
 from models.pipeline.denoising import StepInput, advance
 from models.pipeline.drawing import decode, encode_request
 from models.pipeline.image_prompts import NO_PROMPTERS, Prompters, prompter_of
 from models.pipeline.prompts import Encode, check_prompts
 from models.pipeline.reading import NO_EMBEDDINGS, PLAINLY, Embeddings, Reading
-from models.pipeline.request import DrawRequest, check_request, guidance_plan
+from models.pipeline.remembering import parted
+from models.pipeline.request import DrawRequest, check_request
 from models.vae.preview import Projection, fitted, outlook
 from workers.engine.row import Denoising
 
@@ -31,10 +32,12 @@ class Run(NamedTuple):
 
     num_steps: int
     num_passes: int
-    """Forwards a step."""
+    """Forwards of the step that takes most of them."""
     reference_pixels: int
     num_controls: int = 0
     """ControlNets beside every forward."""
+    passes: tuple[int, ...] = ()
+    """Forwards of each step, where they differ."""
 
 
 class Network(Protocol):
@@ -104,11 +107,13 @@ class PipelineNetwork:
         check_prompts(self._components, asked, self._embeddings)
         check_controls(self._components, asked, self._controls)
         prompter_of(self._components, asked, self._prompters)
+        passes = run_passes(self._components, asked)
         return Run(
-            num_run_steps(self._components, asked),
-            guidance_plan(self._components.spec, asked).num_passes,
+            len(passes),
+            max(passes),
             num_reference_tokens(self._components, asked) * self._components.pixels_per_position**2,
             len(asked.inputs.controls),
+            passes if len(set(passes)) > 1 else (),
         )
 
     def encode(self, text: str, max_length: int, reading: Reading = PLAINLY) -> TextFeatures:
@@ -136,10 +141,12 @@ class PipelineNetwork:
     def _outlook(self, row: Denoising) -> Tensor:
         """The picture that the network predicted last."""
         walk, times = row.conditions.walk, row.conditions.times
+        latents_LC, _ = parted(row.latents_LC, row.conditions, row.step)
         if walk is not None:
-            return walk.picture(row.latents_LC)
+            return walk.picture(latents_LC)
         assert row.before_LC is not None
-        return outlook(row.before_LC, row.latents_LC, float(times[row.step - 1]), float(times[row.step]))
+        before_LC, _ = parted(row.before_LC, row.conditions, row.step - 1)
+        return outlook(before_LC, latents_LC, float(times[row.step - 1]), float(times[row.step]))
 
     @cached_property
     def _projection(self) -> Projection:

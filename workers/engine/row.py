@@ -6,6 +6,8 @@ that anyone may write to.
 Shape suffixes: L = latent tokens, C = channels per token.
 """
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
 from typing import NamedTuple
@@ -31,7 +33,7 @@ class Shape(NamedTuple):
     width: int
     height: int
     num_passes: int
-    """Forwards a step takes: 2 when the guidance needs the negative prompt's prediction, else 1."""
+    """Forwards that a step takes: one for each branch of its guidance that acts."""
     reference_pixels: int = 0
     """Pixels of the pictures that are looked at in every step."""
     num_controls: int = 0
@@ -40,7 +42,7 @@ class Shape(NamedTuple):
     @property
     def work(self) -> int:
         """A size that grows with the cost, to guess at shapes that were never measured."""
-        pixels = (self.width * self.height + self.reference_pixels) * self.num_passes
+        pixels = (self.width * self.height + self.reference_pixels) * max(self.num_passes, 1)
         return pixels + round(pixels * self.num_controls * CONTROL_FORWARDS)
 
 
@@ -89,15 +91,37 @@ class Row:
     """A request that the engine has admitted."""
 
     request: Request
-    shape: Shape
+    most: Shape
+    """Of the step that takes most."""
     num_steps: int
     """Denoise steps that it takes; fewer than were asked for when it starts from a picture."""
+    passes: tuple[int, ...] = ()
+    """Forwards of each step; empty where every step takes `most`."""
     denoising: Denoising | None = field(default=None)
     """None until the row's first step."""
     shown_at_s: float = -inf
     """When it showed last what it looks like."""
 
     @property
+    def num_done(self) -> int:
+        """Denoise steps that are done."""
+        return self.denoising.step if self.denoising else 0
+
+    @property
     def steps_left(self) -> int:
         """Denoise steps still to run."""
-        return self.num_steps - (self.denoising.step if self.denoising else 0)
+        return self.num_steps - self.num_done
+
+    @property
+    def shape(self) -> Shape:
+        """Of its next step, or of its last one when all are done."""
+        if not self.passes:
+            return self.most
+        return self.most._replace(num_passes=self.passes[min(self.num_done, self.num_steps - 1)])
+
+    @property
+    def shapes_left(self) -> Mapping[Shape, int]:
+        """How many steps of each shape are still to run."""
+        if not self.passes:
+            return {self.most: self.steps_left}
+        return Counter(self.most._replace(num_passes=number) for number in self.passes[self.num_done :])

@@ -5,9 +5,13 @@ from PIL import Image
 
 from models.errors import UnsupportedInput
 from models.pipeline.request import DrawRequest, GuidancePlan, PictureInputs, check_request, guidance_plan
+from models.samplers.guidance import Guidance as Rules
+from models.samplers.guidance import constant
+from models.samplers.guidance_rules import ClassifierFree
 from models.specs import MODEL_SPECS, Channels, Guidance, ModelSpec, spec_named
 
 PICTURE = Image.new("RGB", (64, 64))
+CFG_3, CFG_4 = (Rules((ClassifierFree(constant(scale)),)) for scale in (3.0, 4.0))
 
 
 def request(**changes: object) -> DrawRequest:
@@ -24,14 +28,14 @@ def named(name: str) -> ModelSpec:
 @pytest.mark.parametrize(
     ("name", "changes", "plan"),
     [
-        ("flux-2-klein-4b-base", {}, GuidancePlan(3.0, 3.0, "")),
-        ("flux-2-klein-4b-base", {"negative_prompt": "dull"}, GuidancePlan(3.0, 3.0, "dull")),
+        ("flux-2-klein-4b-base", {}, GuidancePlan(3.0, CFG_3, "")),
+        ("flux-2-klein-4b-base", {"negative_prompt": "dull"}, GuidancePlan(3.0, CFG_3, "dull")),
         ("flux-2-klein-4b-base", {"guidance": 1.0, "negative_prompt": "dull"}, GuidancePlan(1.0)),
         ("flux-2-klein-4b", {"negative_prompt": "dull", "true_cfg_scale": 4.0}, GuidancePlan(3.0)),
         ("flux-dev", {}, GuidancePlan(3.0)),
         ("flux-dev", {"true_cfg_scale": 4.0}, GuidancePlan(3.0)),
         ("flux-dev", {"negative_prompt": "dull"}, GuidancePlan(3.0)),
-        ("flux-dev", {"negative_prompt": "", "true_cfg_scale": 4.0}, GuidancePlan(3.0, 4.0, "")),
+        ("flux-dev", {"negative_prompt": "", "true_cfg_scale": 4.0}, GuidancePlan(3.0, CFG_4, "")),
         ("flux-2-dev", {"negative_prompt": "dull", "true_cfg_scale": 4.0}, GuidancePlan(3.0)),
     ],
 )
@@ -43,7 +47,7 @@ def test_a_second_forward_is_run_exactly_for_a_negative_prompt() -> None:
     for spec in MODEL_SPECS:
         plan = guidance_plan(spec, request(negative_prompt="dull", true_cfg_scale=2.0))
         takes_two = spec.guidance is Guidance.CLASSIFIER_FREE or spec.takes_true_cfg
-        assert plan.num_passes == (2 if takes_two else 1)
+        assert len(plan.guidance.every_branch) == (2 if takes_two else 1)
 
 
 def test_text_to_image_is_what_a_network_without_channels_takes() -> None:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from models.errors import UnsupportedInput
 from models.samplers.grids import Ratios
-from models.samplers.guidance import Branch, Guidance, Seen, Strength, classifier_free, constant
+from models.samplers.guidance import Branch, Guidance, Moment, Seen, Strength, classifier_free, constant
 from models.samplers.guidance_rules import ClassifierFree, PerturbedAttention, ZeroStar
 from models.samplers.noise_schedule import NoiseSchedule
 from models.samplers.prediction import Prediction
@@ -26,7 +26,7 @@ def seen(step: int = 0) -> Seen:
 
 
 def output(guidance: Guidance, step: int = 0) -> Tensor:
-    asked = guidance.branches(step, 10)
+    asked = guidance.branches(Moment(step, 10))
     return guidance.combined(seen(step), {branch: OUTPUTS[branch] for branch in asked}).output
 
 
@@ -63,20 +63,20 @@ def test_rescaling_leaves_a_constant_output_alone() -> None:
 
 
 def test_a_scale_of_one_asks_for_no_negative_prompt() -> None:
-    assert Guidance((ClassifierFree(constant(1.0)),)).branches(0, 10) == (Branch.PROMPT,)
-    assert Guidance((PerturbedAttention(constant(0.0)),)).branches(0, 10) == (Branch.PROMPT,)
+    assert Guidance((ClassifierFree(constant(1.0)),)).branches(Moment(0, 10)) == (Branch.PROMPT,)
+    assert Guidance((PerturbedAttention(constant(0.0)),)).branches(Moment(0, 10)) == (Branch.PROMPT,)
 
 
 def test_a_rule_acts_between_start_and_stop() -> None:
     guidance = Guidance((ClassifierFree(Strength((7.0,), start=0.2, stop=0.8)),))
-    asked = [len(guidance.branches(step, 10)) for step in range(10)]
+    asked = [len(guidance.branches(Moment(step, 10))) for step in range(10)]
     assert asked == [1, 1, 2, 2, 2, 2, 2, 2, 1, 1]
     assert torch.equal(output(guidance, 9), PROMPT)
 
 
 def test_each_step_may_have_a_scale() -> None:
     guidance = Guidance((ClassifierFree(Strength(tuple(float(scale) for scale in range(10)))),))
-    assert guidance.branches(1, 10) == (Branch.PROMPT,)
+    assert guidance.branches(Moment(1, 10)) == (Branch.PROMPT,)
     torch.testing.assert_close(output(guidance, 5), classifier_free(PROMPT, NEGATIVE, 5.0))
 
 
@@ -91,7 +91,7 @@ def test_forwards_are_counted_by_evaluation() -> None:
 
 def test_zeroed_steps_ask_for_nothing() -> None:
     guidance = Guidance((ZeroStar(constant(4.0)),), zero_steps=2)
-    assert guidance.branches(1, 10) == ()
+    assert guidance.branches(Moment(1, 10)) == ()
     assert not output(guidance, 1).any()
     assert output(guidance, 2).any()
 
@@ -101,7 +101,7 @@ def test_zeroed_steps_ask_for_nothing() -> None:
 )
 def test_a_strength_that_cannot_be_is_refused(strength: Strength) -> None:
     with pytest.raises(UnsupportedInput, match="guidance"):
-        Guidance((ClassifierFree(strength),)).branches(0, 10)
+        Guidance((ClassifierFree(strength),)).branches(Moment(0, 10))
 
 
 def test_guidance_that_cannot_be_is_refused() -> None:
