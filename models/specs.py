@@ -268,6 +268,7 @@ def flux1_spec(name: str, params: Flux1Params | None, licence: str, *, num_steps
         licence=licence,
         takes_true_cfg=True,
         image_prompter="flux-redux-dev",
+        takes_controlnets=True,
     )
 
 
@@ -289,6 +290,7 @@ def fill_spec(name: str, params: Flux1Params | None, licence: str) -> ModelSpec:
         defaults=_defaults(CLIP_T5_TEXT, 50, 30.0, strength=1.0),
         channels=Channels.MASKED_IMAGE,
         takes_true_cfg=False,
+        takes_controlnets=False,
     )
 
 
@@ -300,6 +302,7 @@ def control_spec(name: str, params: Flux1Params | None, licence: str, *, guidanc
         defaults=_defaults(CLIP_T5_TEXT, 50, guidance, strength=0.6),
         channels=Channels.CONTROL,
         takes_true_cfg=False,
+        takes_controlnets=False,
     )
 
 
@@ -309,6 +312,7 @@ def kontext_spec(name: str, params: Flux1Params | None, licence: str) -> ModelSp
         flux1_spec(name, params, licence),
         pipelines=KONTEXT_PIPELINES,
         references=KONTEXT_REFERENCES,
+        takes_controlnets=False,
     )
 
 

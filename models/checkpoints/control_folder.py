@@ -8,7 +8,7 @@ from models.checkpoints.folder import INDEX, check_component
 CONTROL_PIPELINE = "ControlNet"
 """The class in the index. Diffusers has none for a ControlNet alone."""
 COMPONENT = "controlnet"
-CONTROL_COMPONENTS = {COMPONENT: ("ControlNetModel",)}
+CONTROL_COMPONENTS = {COMPONENT: ("ControlNetModel", "FluxControlNetModel")}
 
 
 def is_control(path: Path) -> bool:

@@ -36,6 +36,13 @@ def save_transformer(network: Flux1, folder: Path, dtype: torch.dtype | None = N
 def transformer_params(config: Config) -> Flux1Params:
     """Read the transformer's sizes; what the file leaves out has Diffusers' default, which is that of FLUX.1 [schnell]."""
     config.require("_class_name", TRANSFORMER_CLASS)
+    params = sizes_in(config)
+    config.finish()
+    return params
+
+
+def sizes_in(config: Config) -> Flux1Params:
+    """Read the fields that a transformer's file and a ControlNet's have in common, each with its default."""
     default = Flux1Params()
     in_channels = config.integer("in_channels", default.in_channels)
     config.require("patch_size", 1)
@@ -44,7 +51,7 @@ def transformer_params(config: Config) -> Flux1Params:
     axes_dim = config.integers("axes_dims_rope", default.axes_dim)
     if sum(axes_dim) != head_dim or len(axes_dim) != len(default.axes_dim):
         raise config.refusal("axes_dims_rope", f"three numbers that sum to attention_head_dim, {head_dim}")
-    params = Flux1Params(
+    return Flux1Params(
         in_channels=in_channels,
         out_channels=config.integer("out_channels", in_channels),
         vec_in_dim=config.integer("pooled_projection_dim", default.vec_in_dim),
@@ -56,8 +63,6 @@ def transformer_params(config: Config) -> Flux1Params:
         axes_dim=axes_dim,
         guidance_embed=config.flag("guidance_embeds", False),
     )
-    config.finish()
-    return params
 
 
 def transformer_config(params: Flux1Params) -> dict[str, object]:

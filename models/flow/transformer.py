@@ -9,52 +9,20 @@ Shape suffixes: B = rows, L = tokens, C = channels, A = axes of a position, T = 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import cycle
 
 import torch
 from torch import Tensor, nn
 
+from models.flow.rows import PackedRow, RowConstants, added_to
 from models.layers.layouts import Layout, OneAfterAnother, SideBySide
 from models.layers.modulation import Sublayer, modulation_table, one_after_another, side_by_side
 from models.layers.rope import rotation_angles, turns
 from models.layers.sizes import TransformerSizes
 from models.layers.streams import LastLayer
 
-
-@dataclass(frozen=True, eq=False)
-class RowConstants:
-    """What a transformer knows of a row before it sees its latents. Nothing writes to it.
-
-    Attributes:
-        text_LC: its text features, as wide as the network.
-        turns_LP: rotation of its text tokens, then of its picture's and its references'.
-        modulation_TNC: what modulates every sublayer, at each of its times.
-    """
-
-    text_LC: Tensor
-    turns_LP: Tensor
-    modulation_TNC: Tensor
-
-    @property
-    def nbytes(self) -> int:
-        """Memory that they take."""
-        return self.text_LC.nbytes + self.turns_LP.nbytes + self.modulation_TNC.nbytes
-
-
-@dataclass(frozen=True, eq=False)
-class PackedRow:
-    """A row before a step.
-
-    Attributes:
-        tokens_LC: picture tokens, then reference tokens.
-        constants: of the row.
-        step: which of its times it stands at.
-    """
-
-    tokens_LC: Tensor
-    constants: RowConstants
-    step: int
+AfterBlock = Callable[[int], Tensor | None]
+"""By the number of a block, what is added to the picture's stream behind it."""
 
 
 class Transformer(nn.Module, ABC):
@@ -117,7 +85,8 @@ class Transformer(nn.Module, ABC):
         turns_BLP = _stacked([row.constants.turns_LP for row in rows])
         layout = SideBySide(text_BLC.shape[1], turns_BLP, query_chunk)
         image_BLC = self.img_in(_stacked([row.tokens_LC for row in rows]))
-        return list(self.blocks(image_BLC, text_BLC, side_by_side(table_BNC), layout).unbind(0))
+        added = self._added(rows, query_chunk, _stacked)
+        return list(self.blocks(image_BLC, text_BLC, side_by_side(table_BNC), layout, added).unbind(0))
 
     def _one_after_another(self, rows: Sequence[PackedRow], query_chunk: int | None) -> list[Tensor]:
         text_BLC = torch.cat([row.constants.text_LC for row in rows])[None]
@@ -128,18 +97,52 @@ class Transformer(nn.Module, ABC):
         lengths = [images, images, texts, texts] * doubles + [layout.lengths] * singles + [images]
         sublayers = one_after_another([row.constants.modulation_TNC[row.step] for row in rows], lengths)
         image_BLC = self.img_in(torch.cat([row.tokens_LC for row in rows])[None])
-        return list(self.blocks(image_BLC, text_BLC, sublayers, layout)[0].split_with_sizes(images))
+        added = self._added(rows, query_chunk, lambda parts: torch.cat(list(parts))[None])
+        return list(self.blocks(image_BLC, text_BLC, sublayers, layout, added)[0].split_with_sizes(images))
 
-    def blocks(self, image_BLC: Tensor, text_BLC: Tensor, sublayers: Sequence[Sublayer], layout: Layout) -> Tensor:
-        """Run everything after the input layers: velocities of the picture's tokens, and what follows them."""
+    def _added(
+        self, rows: Sequence[PackedRow], query_chunk: int | None, pack: Callable[[Sequence[Tensor]], Tensor]
+    ) -> AfterBlock:
+        """What ControlNets add after each block, in the layout of the rows."""
+        found = added_to(rows, (len(self.double_blocks), len(self.single_blocks)), query_chunk)
+
+        def after(block: int) -> Tensor | None:
+            parts = [None if added is None else added[block] for added in found]
+            if all(part is None for part in parts):
+                return None
+            nothing = [row.tokens_LC.new_zeros(row.tokens_LC.shape[0], self.sizes.hidden_size) for row in rows]
+            return pack([zeros if part is None else part for part, zeros in zip(parts, nothing, strict=True)])
+
+        return after
+
+    def blocks(
+        self,
+        image_BLC: Tensor,
+        text_BLC: Tensor,
+        sublayers: Sequence[Sublayer],
+        layout: Layout,
+        added: AfterBlock = lambda _block: None,
+    ) -> Tensor:
+        """Run everything after the input layers: velocities of the picture's tokens, and what follows them.
+
+        Args:
+            image_BLC: the picture's stream.
+            text_BLC: the text's.
+            sublayers: how each enters and leaves every block.
+            layout: of the rows.
+            added: what is added to the picture's stream after a block, doubles first.
+        """
         doubles, singles = self.modulations
         of_doubles = [sublayers[i : i + 4] for i in range(0, 4 * doubles, 4)]
         of_singles = sublayers[4 * doubles : 4 * doubles + singles]
-        for block, four in zip(self.double_blocks, cycle(of_doubles), strict=False):
+        for index, (block, four) in enumerate(zip(self.double_blocks, cycle(of_doubles), strict=False)):
             image_BLC, text_BLC = block(image_BLC, text_BLC, four[:2], four[2:], layout)
-        joint_BLC = layout.joined(text_BLC, image_BLC)
-        for block, sublayer in zip(self.single_blocks, cycle(of_singles), strict=False):
+            image_BLC = image_BLC if (more := added(index)) is None else image_BLC + more
+        joint_BLC, first = layout.joined(text_BLC, image_BLC), len(self.double_blocks)
+        for index, (block, sublayer) in enumerate(zip(self.single_blocks, cycle(of_singles), strict=False), first):
             joint_BLC = block(joint_BLC, sublayer, layout)
+            if (more := added(index)) is not None:
+                joint_BLC = joint_BLC + layout.joined(torch.zeros_like(text_BLC), more)
         return self.final_layer(layout.parted(joint_BLC)[1], sublayers[-1])
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from models.control.controlnet import ControlNet
+from models.control.flux1 import Flux1ControlNet
 from models.flow.transformer import PackedRow, RowConstants
 from models.image_prompt.adapter import ImageAdapter
 from models.pipeline.reading import PLAINLY, Reading
@@ -20,6 +21,7 @@ from models.samplers.trajectories import Trajectory
 from models.specs import GenerationDefaults, ModelSpec
 from models.unet.rows import UnetConstants
 
+AnyControlNet = ControlNet | Flux1ControlNet
 Constants = RowConstants | UnetConstants
 """What a network knows of a row, or of one branch of its guidance, before it sees latents."""
 
@@ -71,11 +73,15 @@ class Steering:
         network: the network.
         hint: what it makes of the row's picture (Components.control_hint).
         scales: strength of what it adds at each step; it does not run where that is 0.
+        text: the row's prompt, which Diffusers has FLUX.1's read beside the negative prompt too.
+        mode: what the picture shows, for networks that tell kinds apart.
     """
 
-    network: ControlNet
+    network: AnyControlNet
     hint: Tensor
     scales: tuple[float, ...]
+    text: TextFeatures
+    mode: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,12 +199,12 @@ class Components(Protocol):
         """Whether an image adapter fits the denoiser. Weights are not looked at."""
         ...
 
-    def takes_control(self, network: ControlNet) -> bool:
+    def takes_control(self, network: AnyControlNet) -> bool:
         """Whether a ControlNet fits the denoiser. Weights are not looked at."""
         ...
 
     def control_hint(
-        self, network: ControlNet, image: Image.Image, size: tuple[int, int], generator: torch.Generator
+        self, network: AnyControlNet, image: Image.Image, size: tuple[int, int], generator: torch.Generator
     ) -> Tensor:
         """What a ControlNet makes of a picture that is brought to this width and height."""
         ...

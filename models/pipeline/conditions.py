@@ -133,7 +133,7 @@ def start(
     times = run_times(components, request) if walk is None else walk.times
     told = components.trajectory.told(times[:-1]) if walk is None else walk.told
     ids_LA = torch.cat([components.image_ids(rows, columns), *(reference.ids_LA for reference in references)])
-    steered = steering(request, controls, hinted, len(told))
+    steered = steering(request, controls, hinted, len(told), text)
     constants_of = partial(components.constants, ids_LA=ids_LA, times=told, guidance=plan.embedded, steering=steered)
     prompt = constants_of(text, size=request.size)
     known = {Branch.PROMPT: prompt}

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.control.controlnet import ControlNet
 from models.errors import UnsupportedInput
-from models.pipeline.components import Components, Steering
+from models.pipeline.components import AnyControlNet, Components, Steering, TextFeatures
 from models.pipeline.request import DrawRequest
 
 
@@ -26,7 +25,7 @@ class ControlNetwork:
         dtype: in which it runs.
     """
 
-    network: ControlNet
+    network: AnyControlNet
     revision: str
     device: torch.device
     dtype: torch.dtype
@@ -68,9 +67,11 @@ def hints(components: Components, request: DrawRequest, controls: Controls, gene
     ]
 
 
-def steering(request: DrawRequest, controls: Controls, found: Sequence[Tensor], num_steps: int) -> tuple[Steering, ...]:
+def steering(
+    request: DrawRequest, controls: Controls, found: Sequence[Tensor], num_steps: int, text: TextFeatures
+) -> tuple[Steering, ...]:
     """The controls of a request at work: networks, hints, and their strength at each step."""
     return tuple(
-        Steering(controls[control.network].network, hint, control.scales(num_steps))
+        Steering(controls[control.network].network, hint, control.scales(num_steps), text, control.mode)
         for control, hint in zip(request.inputs.controls, found, strict=True)
     )

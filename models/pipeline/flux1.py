@@ -4,7 +4,7 @@ Shape suffixes: B = 1, L = tokens, C = channels, H, W = rows and columns, 3 = po
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -12,13 +12,14 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from models.control.controlnet import ControlNet
+from models.control.flux1 import Flux1ControlNet
 from models.flow.flux1 import Flux1
-from models.flow.transformer import RowConstants
+from models.flow.rows import FlowControl, RowConstants
 from models.image_prompt.adapter import ImageAdapter
 from models.latents import image_ids, packed, patched, unpacked, unpatched
 from models.noise import initial_noise
-from models.pipeline.components import Branch, Constants, Steering, TextFeatures, packed_rows
+from models.pipeline.components import AnyControlNet, Branch, Constants, Steering, TextFeatures, packed_rows
+from models.pipeline.pictures import pixels
 from models.pipeline.reading import PLAINLY, Reading
 from models.pipeline.request import SizeConditioning
 from models.pipeline.times import network_times
@@ -102,13 +103,15 @@ class Flux1Components:
     def takes_adapter(self, adapter: ImageAdapter) -> bool:
         return False
 
-    def takes_control(self, network: ControlNet) -> bool:
-        return False
+    def takes_control(self, network: AnyControlNet) -> bool:
+        return isinstance(network, Flux1ControlNet) and network.control_params.fits(self.transformer.params)
 
+    @torch.no_grad()
     def control_hint(
-        self, network: ControlNet, image: Image.Image, size: tuple[int, int], generator: torch.Generator
+        self, network: AnyControlNet, image: Image.Image, size: tuple[int, int], generator: torch.Generator
     ) -> Tensor:
-        raise AssertionError("no ControlNet fits these networks")
+        assert isinstance(network, Flux1ControlNet)
+        return network.hint(self.encode_picture(pixels(image, *size), generator))
 
     @torch.inference_mode()
     def constants(
@@ -122,10 +125,21 @@ class Flux1Components:
     ) -> RowConstants:
         assert text.pooled_C is not None
         pooled_1C, strength_1 = text.pooled_C[None], self._strength(guidance)
-        all_ids_LA = torch.cat([ids_LA.new_zeros(text.tokens_LC.shape[0], ids_LA.shape[1]), ids_LA])
         network_T = network_times(times, self.dtype, self.device)
         vectors = partial(self.transformer.vectors, pooled_BC=pooled_1C, guidance_B=strength_1)
-        return self.transformer.row_constants(text.tokens_LC, all_ids_LA, network_T, vectors)
+        constants = self.transformer.row_constants(text.tokens_LC, _all_ids(text, ids_LA), network_T, vectors)
+        controls = tuple(self._control(one, ids_LA, network_T, guidance) for one in steering)
+        return replace(constants, controls=controls)
+
+    def _control(self, steering: Steering, ids_LA: Tensor, network_T: Tensor, guidance: float) -> FlowControl:
+        network, text = steering.network, steering.text
+        assert isinstance(network, Flux1ControlNet)
+        assert text.pooled_C is not None
+        is_read = network.params.guidance_embed
+        strength_1 = torch.tensor([guidance], dtype=self.dtype, device=self.device) if is_read else None
+        vectors = partial(network.vectors, pooled_BC=text.pooled_C[None], guidance_B=strength_1)
+        constants = network.control_constants(text.tokens_LC, _all_ids(text, ids_LA), network_T, vectors, steering.mode)
+        return FlowControl(network, steering.hint, constants, steering.scales)
 
     def _strength(self, guidance: float) -> Tensor | None:
         is_read = self.spec.guidance is Guidance.EMBEDDED
@@ -142,6 +156,11 @@ class Flux1Components:
     def decode(self, latents_LC: Tensor, rows: int, columns: int) -> Tensor:
         latent_BCHW = unpatched(unpacked(latents_LC[None].to(self.dtype), rows, columns), PATCH)
         return decoded(self.autoencoder, latent_BCHW, self.tiling)[0]
+
+
+def _all_ids(text: TextFeatures, ids_LA: Tensor) -> Tensor:
+    """Positions of the text's tokens, all zero, then of the others."""
+    return torch.cat([ids_LA.new_zeros(text.tokens_LC.shape[0], ids_LA.shape[1]), ids_LA])
 
 
 def _tokens(latent_BCHW: Tensor) -> Tensor:

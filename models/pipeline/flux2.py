@@ -12,13 +12,12 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from models.control.controlnet import ControlNet
 from models.flow.flux2 import Flux2
 from models.flow.transformer import RowConstants
 from models.image_prompt.adapter import ImageAdapter
 from models.latents import image_ids, packed, text_ids, unpacked
 from models.noise import initial_noise
-from models.pipeline.components import Branch, Constants, Steering, TextFeatures, packed_rows
+from models.pipeline.components import AnyControlNet, Branch, Constants, Steering, TextFeatures, packed_rows
 from models.pipeline.reading import PLAINLY, Reading
 from models.pipeline.request import SizeConditioning
 from models.pipeline.times import network_times
@@ -94,11 +93,11 @@ class Flux2Components:
     def takes_adapter(self, adapter: ImageAdapter) -> bool:
         return False
 
-    def takes_control(self, network: ControlNet) -> bool:
+    def takes_control(self, network: AnyControlNet) -> bool:
         return False
 
     def control_hint(
-        self, network: ControlNet, image: Image.Image, size: tuple[int, int], generator: torch.Generator
+        self, network: AnyControlNet, image: Image.Image, size: tuple[int, int], generator: torch.Generator
     ) -> Tensor:
         raise AssertionError("no ControlNet fits these networks")
 

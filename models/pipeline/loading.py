@@ -21,6 +21,7 @@ from models.checkpoints.config import Config
 from models.checkpoints.control_folder import check_control
 from models.checkpoints.controlnet import load_controlnet
 from models.checkpoints.flux1 import load_transformer as load_flux1
+from models.checkpoints.flux1_control import FLUX1_CONTROLNET_CLASS, load_flux1_control
 from models.checkpoints.flux2 import load_transformer as load_flux2
 from models.checkpoints.folder import INDEX, Folder, check_image_prompter, is_image_prompter, is_left_out, read_folder
 from models.checkpoints.image_adapter import load_image_adapter
@@ -154,7 +155,9 @@ def load_control(path: Path, device: torch.device | str = "cpu", dtype: torch.dt
         CheckpointError: something is missing, malformed, or does not fit; the message names the file.
     """
     device = torch.device(device)
-    network = load_controlnet(check_control(path), device, dtype)
+    folder = check_control(path)
+    is_flux1 = Config(folder / "config.json").text("_class_name", "") == FLUX1_CONTROLNET_CLASS
+    network = (load_flux1_control if is_flux1 else load_controlnet)(folder, device, dtype)
     return ControlNetwork(network, fingerprint(path), device, dtype)
 
 

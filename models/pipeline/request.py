@@ -83,6 +83,7 @@ class Control:
         scale: strength of what it adds, 0 to MAX_CONTROL_SCALE; 1 is as it was trained.
         start: fraction of the steps after which it begins.
         end: fraction of the steps after which it has ended.
+        mode: what the picture shows, as a union network of FLUX.1 counts kinds; None for networks of one kind.
     """
 
     network: str
@@ -90,6 +91,7 @@ class Control:
     scale: float = 1.0
     start: float = 0.0
     end: float = 1.0
+    mode: int | None = None
 
     def scales(self, num_steps: int) -> tuple[float, ...]:
         """Its strength at each step: 0 in those that do not lie wholly between start and end."""

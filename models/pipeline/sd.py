@@ -16,7 +16,7 @@ from models.control.controlnet import ControlNet
 from models.image_prompt.adapter import ImageAdapter
 from models.latents import packed, unpacked
 from models.noise import initial_noise
-from models.pipeline.components import Branch, Constants, ImageTokens, Steering, TextFeatures
+from models.pipeline.components import AnyControlNet, Branch, Constants, ImageTokens, Steering, TextFeatures
 from models.pipeline.pictures import levels
 from models.pipeline.reading import PLAINLY, Reading
 from models.pipeline.request import SizeConditioning
@@ -89,14 +89,17 @@ class SdComponents:
     def takes_adapter(self, adapter: ImageAdapter) -> bool:
         return adapter.params.fits(self.unet.params)
 
-    def takes_control(self, network: ControlNet) -> bool:
+    def takes_control(self, network: AnyControlNet) -> bool:
+        if not isinstance(network, ControlNet):
+            return False
         fits = network.control_params.fits(self.unet.params)
         return fits and network.control_params.pixels_per_position == self.pixels_per_position
 
     @torch.inference_mode()
     def control_hint(
-        self, network: ControlNet, image: Image.Image, size: tuple[int, int], generator: torch.Generator
+        self, network: AnyControlNet, image: Image.Image, size: tuple[int, int], generator: torch.Generator
     ) -> Tensor:
+        assert isinstance(network, ControlNet)
         return network.hint(levels(image, *size).to(self.device, self.dtype))[0]
 
     @torch.inference_mode()
@@ -115,6 +118,7 @@ class SdComponents:
         controls = tuple(
             UnetControl(one.network, one.hint, self._vectors(one.network, told_T, added), one.scales)
             for one in steering
+            if isinstance(one.network, ControlNet)
         )
         vec_TC = self._vectors(self.unet, told_T, added)
         images = None if text.images is None else self._seen_images(text.images, len(told_T))
