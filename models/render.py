@@ -20,6 +20,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from models.checkpoints.embedding_folder import load_embedding
 from models.checkpoints.loading import watched, weight_bytes
 from models.errors import ModelError, UnsupportedInput
 from models.images import upright
@@ -28,6 +29,7 @@ from models.pipeline.components import Components
 from models.pipeline.drawing import draw
 from models.pipeline.image_prompts import NO_PROMPTERS, Prompters
 from models.pipeline.loading import DTYPES, MemoryPlan, load_components, load_prompter
+from models.pipeline.reading import PromptSyntax
 from models.pipeline.request import DrawRequest, EdgeThresholds, Margins, PictureInputs, request_for
 from models.pipeline.roles import natural_size, with_roles
 
@@ -44,6 +46,9 @@ class Arguments(NamedTuple):
     image_prompt_strength: float
     prompt: str
     negative_prompt: str | None
+    prompt_syntax: PromptSyntax
+    clip_skip: int
+    embedding: list[Path]
     out: Path
     image: list[Path]
     mask: Path | None
@@ -88,6 +93,7 @@ def parsed(argv: Sequence[str] | None = None) -> Arguments:
     parser.add_argument("--weights", type=Path, required=True, help="folder in Diffusers' layout (model_index.json)")
     parser.add_argument("--prompt", default="", help="what to draw")
     parser.add_argument("--negative-prompt", help="read when the guidance is above 1, or with --true-cfg-scale")
+    _add_reading(parser)
     parser.add_argument("--out", type=_picture_path, required=True, help=f"file to write: {', '.join(SUFFIXES)}")
     _add_pictures(parser)
     parser.add_argument("--seed", type=_whole(0, MAX_SEED), default=0)
@@ -107,6 +113,25 @@ def parsed(argv: Sequence[str] | None = None) -> Arguments:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     parser.add_argument("--query-chunk", type=_whole(1, 1 << 20), help="queries that attend at a time, to save memory")
     return Arguments(**vars(parser.parse_args(argv)))
+
+
+def _add_reading(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--prompt-syntax",
+        choices=("plain", "a1111"),
+        default="plain",
+        help="Stable Diffusion: a1111 reads (emphasis:1.3) and prompts of any length",
+    )
+    parser.add_argument(
+        "--clip-skip", type=_whole(0, 31), default=0, help="Stable Diffusion: layers of the text encoders left out"
+    )
+    parser.add_argument(
+        "--embedding",
+        type=Path,
+        action="append",
+        default=[],
+        help="repeatable: folder of a textual inversion as an import makes it",
+    )
 
 
 def _add_pictures(parser: argparse.ArgumentParser) -> None:
@@ -208,6 +233,9 @@ def _request(components: Components, arguments: Arguments) -> DrawRequest:
         components.defaults,
         arguments.prompt,
         negative_prompt=arguments.negative_prompt,
+        prompt_syntax=arguments.prompt_syntax,
+        clip_skip=arguments.clip_skip,
+        embeddings=tuple(map(str, arguments.embedding)),
         seed=arguments.seed,
         width=arguments.width or width,
         height=arguments.height or height,
@@ -225,7 +253,8 @@ def _request(components: Components, arguments: Arguments) -> DrawRequest:
 def _render(components: Components, prompters: Prompters, arguments: Arguments, console: Console) -> None:
     request = _request(components, arguments)
     with _progress(console) as after_step:
-        image = draw(components, request, prompters, after_step)
+        embeddings = {str(folder): load_embedding(folder, components.device) for folder in arguments.embedding}
+        image = draw(components, request, prompters, after_step, embeddings=embeddings)
     image.save(arguments.out)
     console.print(f"{arguments.out}: {image.width} x {image.height}", highlight=False, markup=False)
 

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from models.checkpoints.embedding_folder import write_embedding
 from models.pipeline.drawing import draw
 from models.pipeline.loading import load_adapter_prompter, load_components
 from models.pipeline.request import PictureInputs, request_for
@@ -15,6 +17,7 @@ from models.render import main
 from tests.fixtures.tiny_image_adapters import tiny_adapter_folder
 from tests.fixtures.tiny_models import tiny_flux1_folder, tiny_klein_folder
 from tests.fixtures.tiny_sd import tiny_sd_folder
+from tests.fixtures.tiny_text import TEXT_SIZE
 from tests.models.pipeline.parity import mask, picture
 
 
@@ -97,6 +100,7 @@ def test_edges_margins_and_depth_are_arguments_of_the_networks_that_take_them(
     ("arguments", "message"),
     [
         (["--width", "63"], "width 63 is no positive multiple of 16"),
+        (["--prompt-syntax", "a1111"], "prompt_syntax: "),
         (["--device", "warp"], "device 'warp' cannot be used"),
         (["--weights", "nowhere"], "nowhere is no folder"),
         (["--image", "pyproject.toml"], "pyproject.toml is no picture that can be read"),
@@ -153,3 +157,19 @@ def test_pictures_stand_for_words_where_something_reads_them(tmp_path: Path) -> 
     )
     expected = draw(components, request, {"one": load_adapter_prompter(adapter)})
     assert np.array_equal(np.asarray(Image.open(tmp_path / "x.png")), np.asarray(expected))
+
+
+def test_prompts_are_read_as_the_command_line_says(tmp_path: Path) -> None:
+    network = tiny_sd_folder(tmp_path / "network")
+    words = tmp_path / "words"
+    words.mkdir()
+    write_embedding(words, "<ztar>", (torch.ones(2, TEXT_SIZE),))
+
+    def drawn(*more: str) -> bytes:
+        common = ["--weights", str(network), "--prompt", "a (red:1.5) <ztar>", "--steps", "1", "--width", "64"]
+        out = tmp_path / "x.png"
+        assert main([*common, "--height", "64", "--device", "cpu", "--out", str(out), *more]) == 0
+        return out.read_bytes()
+
+    ways = [], ["--prompt-syntax", "a1111"], ["--clip-skip", "1"], ["--embedding", str(words)]
+    assert len({drawn(*more) for more in ways}) == len(ways)
