@@ -119,7 +119,7 @@ def is_alive(row: ApiKey | KeyRow, now: datetime) -> bool:
 async def look_up(session: AsyncSession, token: str, secrets: Secrets, now: datetime) -> Caller | None:
     """Who holds this key; None when nobody does, or it was revoked or has expired. The caller has checked its shape."""
     digest = keys.digest(token, secrets.key_pepper.get_secret_value())
-    found = await session.execute(repository.KEY.question, {"digest": digest})
+    found = await session.execute(repository.KEY.statement, {"digest": digest})
     return _holder((KeyRow(*row) for row in found), digest, now)
 
 

@@ -13,6 +13,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, bindparam, case, insert, literal_column, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.db.prepared import Prepared
+from app.core.db.sending import run
 from app.core.db.tables.credit_grant import CreditGrant, GrantKind
 from app.core.db.tables.ledger import LedgerEntry, LedgerTransaction
 from app.core.errors import InsufficientCredits
@@ -62,8 +64,8 @@ def draw(connection: Connection, account_id: str, micro: int, now: datetime) -> 
         InsufficientCredits: less is left that has not expired. The caller gives its transaction up.
     """
     values = {"account": account_id, "now": now, "micro": micro}
-    if grant := connection.execute(_TAKE_FROM_FIRST, values).first():
-        return [Draw(grant.id, micro)]
+    for (grant_id,) in run(connection, _TAKE_FROM_FIRST, values):
+        return [Draw(grant_id, micro)]
     left = [Draw(grant_id, remaining) for grant_id, remaining in connection.execute(_LEFT, values)]
     draws = first_of(left, micro)
     if sum(one.micro for one in draws) < micro:
@@ -85,8 +87,8 @@ def put_back(connection: Connection, draws: Iterable[Draw]) -> None:
 
 def held_by(connection: Connection, generation_id: str) -> list[Draw]:
     """What a generation reserved, in the order in which it was drawn."""
-    entries = sorted(connection.execute(_HELD, {"generation": generation_id}), key=lambda entry: entry.id)
-    return [Draw(entry.grant_id, entry.amount_micro) for entry in entries]
+    entries = sorted(run(connection, _HELD, {"generation": generation_id}))  # by their number, which comes first
+    return [Draw(grant_id, micro) for _, grant_id, micro in entries]
 
 
 async def accounts_with_expired(session: AsyncSession, now: datetime, limit: int = 100) -> Sequence[str]:
@@ -139,7 +141,7 @@ def _is_over(now: datetime) -> tuple[ColumnElement[bool], ...]:
 
 
 def _move(connection: Connection, grant_id: int, micro: int) -> None:
-    if connection.execute(_MOVE, {"grant": grant_id, "micro": micro}).first() is None:
+    if not run(connection, _MOVE, {"grant": grant_id, "micro": micro}):
         raise LedgerBroken(f"grant {grant_id} does not have the {-micro} micro-credits that were read in it")
 
 
@@ -152,7 +154,7 @@ _LEFT = (
     .where(or_(CreditGrant.expires_at.is_(None), CreditGrant.expires_at > bindparam("now")))
     .order_by(*in_order())
 )
-_TAKE_FROM_FIRST = (
+_TAKE_FROM_FIRST = Prepared(
     update(CreditGrant)
     .where(CreditGrant.id == _LEFT.with_only_columns(CreditGrant.id).correlate(None).limit(1).scalar_subquery())
     .where(CreditGrant.remaining_micro >= bindparam("micro"))
@@ -161,7 +163,7 @@ _TAKE_FROM_FIRST = (
 )
 """Nothing is found when the first grant is too small: then several have to be drawn on, one by one."""
 
-_HELD = (
+_HELD = Prepared(
     select(LedgerEntry.id, LedgerEntry.grant_id, LedgerEntry.amount_micro)
     .where(LedgerEntry.amount_micro > 0)
     .where(
@@ -173,7 +175,7 @@ _HELD = (
 )
 """By two keys, and sorted here: given an order or the account's name, PostgreSQL plans to walk all that the account ever did."""
 
-_MOVE = (
+_MOVE = Prepared(
     update(CreditGrant)
     .where(CreditGrant.id == bindparam("grant"), CreditGrant.remaining_micro + bindparam("micro") >= 0)
     .values(remaining_micro=CreditGrant.remaining_micro + bindparam("micro"))

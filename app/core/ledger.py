@@ -18,6 +18,8 @@ from sqlalchemy.orm import Session
 from app.core import grants
 from app.core.audit import Breach as Breach
 from app.core.audit import verify as verify
+from app.core.db.prepared import Prepared
+from app.core.db.sending import run, run_many
 from app.core.db.tables.account import Account
 from app.core.db.tables.ledger import (
     EXPIRED,
@@ -94,7 +96,7 @@ def _settle(session: Session, hold: Hold, captured_micro: int, now: datetime) ->
 def _closed(connection: Connection, hold: Hold, captured_micro: int) -> Sequence[Draw]:
     """What was held, in the order in which it was drawn; the account holds it no longer."""
     values = {"account": hold.account_id, "held": hold.price_micro, "captured": captured_micro}
-    if connection.execute(_CLOSE, values).first() is None:
+    if not run(connection, _CLOSE, values):
         price = hold.price_micro
         raise LedgerBroken(f"account {hold.account_id} holds less than the {price} of generation {hold.generation_id}")
     draws = grants.held_by(connection, hold.generation_id)
@@ -186,7 +188,7 @@ def _check_amount(amount_micro: int) -> None:
 def _change_account(connection: Connection, account_id: str, *, posted: int = 0, held: int = 0) -> None:
     """Change what the account has and holds, unless it would have less than it holds."""
     values = {"account": account_id, "posted": posted, "held": held, "taken": held - posted}
-    if connection.execute(_CHANGE, values).first() is None:
+    if not run(connection, _CHANGE, values):
         available = select(Account.posted_micro - Account.held_micro).where(Account.id == account_id)
         raise InsufficientCredits(
             "not enough credits for this request",
@@ -228,21 +230,21 @@ def _moved(draws: Iterable[Draw], source: str, target: str) -> list[dict[str, An
 
 def _write(connection: Connection, transaction: dict[str, Any], entries: Iterable[dict[str, Any]]) -> None:
     """Append one transaction and its entries."""
-    transaction_id = connection.execute(_APPEND, transaction).one().id
+    ((transaction_id,),) = run(connection, _APPEND, transaction)
     rows = [{"transaction_id": transaction_id, **entry} for entry in entries]
     if rows:
-        connection.execute(_APPEND_ENTRY, rows)
+        run_many(connection, _APPEND_ENTRY, rows)
 
 
 # Statements of every submit and settle are made once: making one costs more than running it.
 
-_CHANGE = (
+_CHANGE = Prepared(
     update(Account)
     .where(Account.id == bindparam("account"), Account.posted_micro - Account.held_micro >= bindparam("taken"))
     .values(posted_micro=Account.posted_micro + bindparam("posted"), held_micro=Account.held_micro + bindparam("held"))
     .returning(Account.id)
 )
-_CLOSE = (
+_CLOSE = Prepared(
     update(Account)
     .where(Account.id == bindparam("account"), Account.held_micro >= bindparam("held"))
     .values(
@@ -250,5 +252,8 @@ _CLOSE = (
     )
     .returning(Account.id)
 )
-_APPEND = insert(LedgerTransaction).returning(LedgerTransaction.id)
-_APPEND_ENTRY = insert(LedgerEntry)
+_APPEND = Prepared(
+    insert(LedgerTransaction).returning(LedgerTransaction.id),
+    ("kind", "account_id", "generation_id", "reference", "actor", "reason", "created_at"),
+)
+_APPEND_ENTRY = Prepared(insert(LedgerEntry), ("transaction_id", "ledger_account", "grant_id", "amount_micro"))

@@ -74,7 +74,7 @@ async def find_task(session: AsyncSession, task_id: str, now: datetime) -> TaskR
     """The task, unless it is unknown or has expired."""
     if _TASK_ID.fullmatch(task_id) is None:
         return None  # and PostgreSQL is spared characters that it refuses
-    return _unexpired((await (await session.connection()).execute(_TASK.question, {"task": task_id})).all(), now)
+    return _unexpired((await (await session.connection()).execute(_TASK.statement, {"task": task_id})).all(), now)
 
 
 async def look_up_task(database: Database, task_id: str, now: datetime) -> TaskRead | None:

@@ -12,6 +12,8 @@ from sqlalchemy import Connection, insert
 from sqlalchemy.orm import Session
 
 from app.core import claims, ledger
+from app.core.db.prepared import Prepared
+from app.core.db.sending import run, run_many
 from app.core.db.tables.generation import Generation
 from app.core.db.tables.task import Task
 from app.core.errors import InsufficientCredits, ModelUnavailable
@@ -105,12 +107,12 @@ def _insert(session: Session, parts: Gateway, order: Order, now: datetime) -> tu
     admission = admit(connection, settings, order, payer, pool, list_price, now, order.num_images)
     cost = replace(list_price, micro=admission.charge_micro)
     task = _task(order, cost, now, timedelta(seconds=admission.plan.retention_s))
-    connection.execute(_INSERT_TASK, task)
+    run(connection, _INSERT_TASK, task)
     if order.receiver is not None:
         session.add(outbox.waiting(order.receiver, Task(**task)))
     deadline_at = now + timedelta(seconds=settings.queue.deadline_s)
     generations = list(_generations(order, task["id"], admission, cost, pool, now, deadline_at))
-    connection.execute(_INSERT_GENERATION, generations)
+    run_many(connection, _INSERT_GENERATION, generations)
     for generation in generations:
         _reserve(connection, generation, order.num_images, now)
     return Submitted(task["id"], task["expires_at"], cost), pool
@@ -212,5 +214,13 @@ def _generations(
         tags = tags.following(seconds, weight)
 
 
-_INSERT_TASK = insert(Task)
-_INSERT_GENERATION = insert(Generation)
+_TASK_COLUMNS = (
+    "id", "account_id", "model", "network", "dialect", "num_images", "created_at", "expires_at", "cost_micro", "request",
+)  # fmt: skip
+_GENERATION_COLUMNS = (
+    "id", "task_id", "index", "account_id", "key_id", "state", "spec", "spec_version", "network", "pool", "seed", "width",
+    "height", "priority", "flow", "virtual_start", "virtual_finish", "ages_at", "expected_s", "queued_at", "deadline_at",
+    "attempt", "failures", "is_suspect", "cancel_requested", "is_free", "price_micro", "price_book_version", "price_inputs",
+)  # fmt: skip
+_INSERT_TASK = Prepared(insert(Task), _TASK_COLUMNS)
+_INSERT_GENERATION = Prepared(insert(Generation), _GENERATION_COLUMNS)

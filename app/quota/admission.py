@@ -13,6 +13,8 @@ from sqlalchemy import Connection, Integer, bindparam, func, select
 from app.accounts.plans import PAID_CLASS, Plan, Plans, Quota
 from app.core import fairness
 from app.core.config import Settings
+from app.core.db.prepared import Prepared
+from app.core.db.sending import run
 from app.core.db.tables.account import Account
 from app.core.db.tables.generation import IS_QUEUED, Generation
 from app.core.db.tables.worker import Registration
@@ -83,7 +85,8 @@ class _Counts:
 
 def hold(connection: Connection, account_id: str, network: str) -> Payer:
     """The account, locked on PostgreSQL until the commit; on SQLite the transaction excludes other writers."""
-    return Payer(*connection.execute(_HOLD, {"account": account_id, "network": network}).one())
+    ((*found,),) = run(connection, _HOLD, {"account": account_id, "network": network})
+    return Payer(*found)
 
 
 def admit(
@@ -131,7 +134,7 @@ def _count(connection: Connection, settings: Settings, order: OrderLike, pool: s
         "flow": order.account_id,
         "most": settings.queue.max_queued,
     }
-    active, active_of_model, queued, *before = connection.execute(_COUNTS, asked).one()
+    ((active, active_of_model, queued, *before),) = run(connection, _COUNTS, asked)
     return _Counts(active, active_of_model, queued, Before(*before))
 
 
@@ -235,7 +238,7 @@ _POOL = (
     .order_by(Registration.last_seen_at.desc())
     .limit(1)
 )
-_HOLD = (
+_HOLD = Prepared(
     select(Account.id, Account.plan, Account.posted_micro, Account.held_micro, _POOL.scalar_subquery())
     .where(Account.id == bindparam("account"))
     .with_for_update(key_share=True, of=Account)
@@ -245,5 +248,5 @@ _WAITING = (
     .where(IS_QUEUED, Generation.pool == bindparam("pool"), Generation.priority == bindparam("priority"))
     .limit(bindparam("most", type_=Integer))
 )
-_COUNTS = select(*ACTIVE, select(func.count()).select_from(_WAITING.subquery()).scalar_subquery(), *BEFORE)
+_COUNTS = Prepared(select(*ACTIVE, select(func.count()).select_from(_WAITING.subquery()).scalar_subquery(), *BEFORE))
 """After the lock, in a statement of its own: PostgreSQL's counts are of the moment at which their statement begins."""

@@ -2,6 +2,8 @@
 
 from sqlalchemy import Connection, bindparam, or_, select, update
 
+from app.core.db.prepared import Prepared
+from app.core.db.sending import run
 from app.core.db.tables.api_key import ApiKey
 from app.core.errors import SpendingLimitReached
 from app.metering.pricing import credits_text
@@ -9,7 +11,7 @@ from app.metering.pricing import credits_text
 
 def spend(connection: Connection, key_id: str, micro: int) -> None:
     """Count this against the key's limit, or raise SpendingLimitReached; then nothing was written."""
-    if connection.execute(_SPEND, {"key": key_id, "micro": micro}).first() is not None:
+    if run(connection, _SPEND, {"key": key_id, "micro": micro}):
         return
     query = select(ApiKey.spending_limit_micro, ApiKey.spent_micro).where(ApiKey.id == key_id)
     found, spent = connection.execute(query).one()
@@ -21,7 +23,7 @@ def spend(connection: Connection, key_id: str, micro: int) -> None:
 _FITS = or_(
     ApiKey.spending_limit_micro.is_(None), ApiKey.spent_micro + bindparam("micro") <= ApiKey.spending_limit_micro
 )
-_SPEND = (
+_SPEND = Prepared(
     update(ApiKey)
     .where(ApiKey.id == bindparam("key"), _FITS)
     .values(spent_micro=ApiKey.spent_micro + bindparam("micro"))

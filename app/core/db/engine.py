@@ -48,7 +48,7 @@ class Database:
             found = await self._asker.fetch(compiled.sql, compiled.parameters(values))
         except DriverError:  # a connection may have lost its server: SQLAlchemy tries another, or says what is wrong
             async with self.read() as session:
-                return [tuple(row) for row in await session.execute(prepared.question, values)]
+                return [tuple(row) for row in await session.execute(prepared.statement, values)]
         return [compiled.row(row) for row in found]
 
     @asynccontextmanager

@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Dialect, Select
+from sqlalchemy import Dialect, Float, Insert, Numeric, Select
+from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 from sqlalchemy.types import TypeEngine
 
 Convert = Callable[[Any], Any]
-Question = Select[*tuple[Any, ...]]
+Statement = Select[*tuple[Any, ...]] | ReturningInsert[*tuple[Any, ...]] | ReturningUpdate[*tuple[Any, ...]] | Insert
 
 
 @dataclass(frozen=True)
@@ -43,34 +44,42 @@ class Compiled:
 
 
 class Prepared:
-    """A question with named parameters (`bindparam`), made when its module is loaded."""
+    """A statement with named parameters (`bindparam`), made when its module is loaded.
 
-    def __init__(self, question: Question) -> None:
-        self.question = question
+    Args:
+        statement: of an INSERT without values the `columns` are its parameters.
+        columns: that an INSERT gives, all that have defaults in Python among them.
+    """
+
+    def __init__(self, statement: Statement, columns: Sequence[str] | None = None) -> None:
+        self.statement = statement
+        self._columns = columns
         self._compiled: dict[str, Compiled] = {}
 
     def on(self, dialect: Dialect) -> Compiled:
         """As this database has it."""
         known = self._compiled.get(dialect.name)
         if known is None:
-            known = self._compiled[dialect.name] = _compile(self.question, dialect)
+            known = self._compiled[dialect.name] = self._compile(dialect)
         return known
 
-
-def _compile(question: Question, dialect: Dialect) -> Compiled:
-    compiled = question.compile(dialect=dialect)
-    names = tuple(compiled.positiontup or ())
-    return Compiled(
-        sql=str(compiled),
-        names=names,
-        constants={name: one.value for name, one in compiled.binds.items() if not one.required},
-        binds=tuple(_on(compiled.binds[name].type, dialect).bind_processor(dialect) for name in names),
-        results=tuple(
-            _on(column.type, dialect).result_processor(dialect, None) for column in question.selected_columns
-        ),
-    )
+    def _compile(self, dialect: Dialect) -> Compiled:
+        compiled = self.statement.compile(dialect=dialect, column_keys=self._columns)
+        names = tuple(compiled.positiontup or ())
+        return Compiled(
+            sql=str(compiled),
+            names=names,
+            constants={name: one.value for name, one in compiled.binds.items() if not one.required},
+            binds=tuple(_on(compiled.binds[name].type, dialect).bind_processor(dialect) for name in names),
+            results=tuple(_reading(column.type, dialect) for column in self.statement.exported_columns),
+        )
 
 
 def _on(kind: TypeEngine[Any], dialect: Dialect) -> TypeEngine[Any]:
     """The type as this database keeps it."""
     return kind.dialect_impl(dialect)
+
+
+def _reading(kind: TypeEngine[Any], dialect: Dialect) -> Convert | None:
+    """What makes Python's value of the driver's. Drivers give numbers as they are; asked about them, PostgreSQL's types want a column."""
+    return None if isinstance(kind, Numeric | Float) else _on(kind, dialect).result_processor(dialect, None)
