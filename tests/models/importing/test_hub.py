@@ -106,6 +106,18 @@ def test_one_file_of_many_can_be_meant(hub: Hub, fetch: Fetch, tmp_path: Path) -
     assert fetch("hf:org/files@v1:sub/c.bin").path.relative_to(tmp_path / "hub").parts[2:] == ("sub", "c.bin")
 
 
+@pytest.mark.prove
+def test_what_lies_beside_a_file_comes_with_it_where_it_is_asked_for(hub: Hub, tmp_path: Path, said: Said) -> None:
+    """As an image adapter's encoder does; of its weights only one set."""
+    encoder = ("image_encoder/config.json", "image_encoder/model.safetensors", "image_encoder/pytorch_model.bin")
+    names = [f"{folder}/{name}" for folder in ("models", "other") for name in ("a.safetensors", *encoder)]
+    hub.folders["org/files"] = files_of(tmp_path / "files", dict.fromkeys(names, b"x"))
+    made = fetched("hf:org/files:models/a.safetensors", (), tmp_path / "hub", said, ("image_encoder",))
+    beside = sorted(path.relative_to(made.path.parent).as_posix() for path in made.path.parent.rglob("*.*"))
+    assert beside == ["a.safetensors", *encoder[:2]]
+    assert not (made.path.parents[1] / "other").exists()
+
+
 @pytest.mark.parametrize(
     ("reference", "message"),
     [
