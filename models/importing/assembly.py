@@ -21,7 +21,7 @@ from models.importing.progress import Stages
 from models.importing.request import OPTIONS, Request, Target
 from models.importing.schedulers import published_schedule
 from models.importing.sources import Origin, local, refuse_escapes
-from models.importing.stable_diffusion import components_in, holds_half, scheduler_changes
+from models.importing.stable_diffusion import components_in, holds_half, is_refiner, scheduler_changes
 from models.importing.staging import published, refuse_occupied, settled, staged
 from models.importing.targets import target_of
 from models.importing.weights import safe_files, single_file
@@ -60,6 +60,7 @@ def import_weights(request: Request, stages: Stages) -> Path:
     target, place = target_of(request), request.into / request.name
     refuse_occupied(place, replace=request.replace)
     origin = _located(request, target, stages)
+    target = target.as_refiner if _is_refiner(origin.path, target) else target
     parts = _parts(request, target, origin)
     with staged(request.into, request.name) as folder:
         _assemble(target, parts, Workplace(folder, folder.parent / "scratch", stages.begin))
@@ -103,6 +104,14 @@ def _held(source: Path, target: Target) -> tuple[str, ...]:
     networks = tuple(name for name in target.components if name in STEMS)
     # A pickle is not looked into here. Such checkpoints hold all networks.
     return networks if file.suffix in UNSAFE_SUFFIXES else tuple(set(components_in(file)) & set(networks))
+
+
+def _is_refiner(source: Path, target: Target) -> bool:
+    has_two_encoders = target.denoiser == "unet" and "text_encoder_2" in target.components
+    if not has_two_encoders or (source / INDEX).is_file() or (source / "config.json").is_file():
+        return False
+    file = single_file(source)
+    return file.suffix not in UNSAFE_SUFFIXES and is_refiner(file)
 
 
 def _marks(parts: Parts, target: Target, scratch: Path, begin: Begin) -> dict[str, object]:

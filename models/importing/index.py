@@ -28,6 +28,10 @@ LIBRARIES = {
 """By component; the others are of transformers."""
 
 
+REFINER: dict[str, object] = {"requires_aesthetics_score": True, "force_zeros_for_empty_prompt": False}
+"""What SDXL's refiner was published with."""
+
+
 def write_index(folder: Path, target: Target, source: Path | None) -> None:
     """Write the index of a staged folder.
 
@@ -45,6 +49,8 @@ def write_index(folder: Path, target: Target, source: Path | None) -> None:
         index["is_distilled"] = known["is_distilled"]
     elif target.spec is not None and target.spec.text.encoder == "qwen3":
         index["is_distilled"] = target.spec.is_distilled
+    if target.left_out:
+        index |= {name: [None, None] for name in target.left_out} | REFINER
     for name, classes in target.components.items():
         index[name] = _entry(folder / name, classes, known.get(name))
     write_object(folder / INDEX, index)

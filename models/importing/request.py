@@ -1,7 +1,7 @@
 """What is to be imported, from where and as what."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from models.specs import ModelSpec
@@ -60,6 +60,7 @@ class Target:
         beside: components that lie in a folder of their name beside a source that is one file.
         complete: writes what no source need have into a folder that is put together; None for nothing.
         completed: the components that it writes.
+        left_out: of the layout's components, those that this network lacks.
     """
 
     pipelines: tuple[str, ...]
@@ -71,3 +72,11 @@ class Target:
     beside: tuple[str, ...] = ()
     complete: Callable[[Path], None] | None = None
     completed: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def as_refiner(self) -> "Target":
+        """SDXL's refiner: one text encoder, the second, and a picture to begin with."""
+        first = ("text_encoder", "tokenizer")
+        components = {name: classes for name, classes in self.components.items() if name not in first}
+        return replace(self, pipelines=self.pipelines[1:] or self.pipelines, components=components, left_out=first)

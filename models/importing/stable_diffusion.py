@@ -54,6 +54,11 @@ def components_in(path: Path) -> tuple[str, ...]:
     return tuple(component for component, is_filled in filled.items() if is_filled)
 
 
+def is_refiner(path: Path) -> bool:
+    """Whether a single file is SDXL's refiner: its one text encoder is OpenCLIP's, in the first place."""
+    return OPENCLIP_PREFIXES[1] + OPENCLIP_MARK in TensorFiles.of_file(path).names()
+
+
 def scheduler_changes(path: Path) -> dict[str, object]:
     """Fields of scheduler_config.json that a file's marks ask for."""
     names = TensorFiles.of_file(path).names()

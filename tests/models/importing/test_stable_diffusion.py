@@ -10,16 +10,20 @@ import pytest
 import torch
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import StableDiffusionXLPipeline
+from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl_img2img import (
+    StableDiffusionXLImg2ImgPipeline,
+)
 
 from models.checkpoints.folder import read_folder
 from models.errors import MalformedConfig, ShapeMismatch, UnknownKeys
 from models.importing.errors import ImportRefused
 from models.pipeline.loading import load_components
+from models.pipeline.request import PictureInputs
 from models.pipeline.sd import SdComponents
 from tests.fixtures.single_files import single_file
 from tests.fixtures.tiny_sd import tiny_sd_folder
 from tests.models.importing.conftest import Import
-from tests.models.pipeline.parity import OTHER_PROMPT, PROMPT, SEES, generator, largest, loaded, ours, theirs
+from tests.models.pipeline.parity import OTHER_PROMPT, PROMPT, SEES, generator, largest, loaded, ours, picture, theirs
 
 PIPELINES = {"sd15": StableDiffusionPipeline, "sdxl": StableDiffusionXLPipeline}
 LIKE = {"sd15": "sd-1.5", "sdxl": "sdxl"}
@@ -51,6 +55,20 @@ def test_a_single_file_draws_what_its_folder_draws(
     assert largest(drawn, expected) <= 1
     again = theirs(loaded(PIPELINES[which].from_pretrained, made), prompt=PROMPT, generator=generator(), **asked)
     assert largest(again, expected) <= 1
+
+
+def test_the_refiner_in_one_file_draws_what_its_folder_draws(bring: Import, tmp_path: Path) -> None:
+    """It has the second text encoder alone, in the place of the first."""
+    folder, base = tiny_sd_folder(tmp_path / "refiner", "refiner"), tiny_sd_folder(tmp_path / "base", "refiner", seed=1)
+    made = bring(single_file(folder, tmp_path / "refiner.safetensors"), "sdxl", base=base)
+    asked: dict[str, Any] = {"seed": 7, "num_steps": 3, "width": 64, "height": 64, "guidance": 5.0, "strength": 0.7}
+    asked["inputs"] = PictureInputs(image=picture(64, 64))
+    one, other = (load_components(path, dtype=torch.float32) for path in (folder, made))
+    assert largest(ours(one, PROMPT, **asked), ours(one, OTHER_PROMPT, **asked)) >= SEES
+    assert largest(ours(one, PROMPT, **asked), ours(other, PROMPT, **asked)) == 0
+    oracle = loaded(StableDiffusionXLImg2ImgPipeline.from_pretrained, made)
+    fields = {"image": picture(64, 64), "strength": 0.7, "num_inference_steps": 3, "guidance_scale": 5.0}
+    assert largest(ours(other, PROMPT, **asked), theirs(oracle, prompt=PROMPT, generator=generator(), **fields)) <= 1
 
 
 def test_a_file_in_float16_draws_in_float16(
