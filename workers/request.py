@@ -5,6 +5,7 @@ from datetime import datetime
 from app.core.claims import Claim
 from app.core.clock import Clock
 from app.core.spec import GenerationSpec
+from models.pipeline.guiding import NOTHING_SAID, Guiding
 from models.pipeline.request import NO_PICTURES, DrawRequest, PictureInputs
 from workers.engine.row import Request
 
@@ -54,4 +55,5 @@ def _draw_request(spec: GenerationSpec, inputs: PictureInputs) -> DrawRequest:
         image_prompter=spec.image_prompter,
         image_prompt_strength=spec.image_prompt_strength,
         inputs=inputs,
+        guiding=NOTHING_SAID if spec.guiding is None else Guiding(**dict(spec.guiding)),
     )

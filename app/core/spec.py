@@ -62,6 +62,42 @@ class Control(_Value):
     """Fraction of the steps after which it has ended; above `start`."""
 
 
+GuidanceRule = Literal["cfg", "cfg_zero_star", "apg"]
+
+
+class Guiding(_Value):
+    """How guidance acts, beside its strength (models.pipeline.guiding)."""
+
+    rule: GuidanceRule = "cfg"
+    """How the picture is moved away from the negative prompt."""
+    rescale: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False)
+    """How far the prediction's deviation is brought back to that of the prompt's own."""
+    start: float = Field(default=0.0, ge=0, lt=1, allow_inf_nan=False)
+    """Fraction of the steps after which it begins."""
+    end: float = Field(default=1.0, gt=0, le=1, allow_inf_nan=False)
+    """Fraction of the steps after which it has ended; above `start`."""
+    schedule: tuple[float, ...] = ()
+    """Strength of every step in the place of the spec's `guidance`."""
+    zero_steps: int = Field(default=0, ge=0)
+    """First steps that change nothing."""
+    parallel: float = Field(default=0.0, allow_inf_nan=False)
+    """apg: weight of what lies along the prompt's picture."""
+    most: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """apg: largest length of the difference; 0 = any."""
+    momentum: float = Field(default=0.0, allow_inf_nan=False)
+    """apg: weight of earlier differences."""
+    pag_scale: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """Strength of perturbed attention guidance; 0 = none."""
+    pag_layers: tuple[str, ...] = ("mid_block",)
+    """Blocks whose self-attention it perturbs."""
+    pag_adaptive_scale: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """What pag_scale loses with each of 1000 steps of training."""
+
+    def further_forwards(self, steps: int) -> int:
+        """Forwards of so many steps beyond those for the prompt and the negative prompt."""
+        return int(self.end * steps) - int(self.start * steps) if self.pag_scale else 0
+
+
 class Margins(_Value):
     """Pixels to draw anew around the picture. The spec's width and height have them in."""
 
@@ -102,6 +138,8 @@ class GenerationSpec(_Value):
     guidance: float = Field(ge=0, allow_inf_nan=False)
     true_cfg_scale: float = Field(default=1.0, ge=1, allow_inf_nan=False)
     """Classifier-free guidance on top of the distilled one; 1 = off."""
+    guiding: Guiding | None = None
+    """How guidance acts, beside its strength; None = classifier-free, in all steps."""
     sampler: str | None = None
     """By any name that models.samplers.names knows, perhaps with a schedule behind it; None = the network's own."""
     schedule: str | None = None
@@ -154,6 +192,10 @@ class GenerationSpec(_Value):
     def control_forwards(self) -> float:
         """What its ControlNets cost beside each forward of the network that draws, in such forwards, on average over the steps."""
         return CONTROL_FORWARDS * sum(control.end - control.start for control in self.controls if control.scale)
+
+    def further_forwards(self, steps: int) -> int:
+        """Forwards of so many looks at the network beyond those for the prompt and the negative prompt."""
+        return 0 if self.guiding is None else self.guiding.further_forwards(steps)
 
     @property
     def input_pixels(self) -> int:

@@ -34,12 +34,14 @@ def price(spec: GenerationSpec, book: PriceBook) -> Price:
     size = spec.width, spec.height
     pictures = [(one.width, one.height) for one in spec.inputs if one.role not in UNBILLED_ROLES]
     steps = evaluations(spec.sampler, spec.steps)  # a sampler that looks twice costs what two steps cost
-    lines = lines_of(rule, size, steps, pictures)
+    forwards = spec.further_forwards(steps)
+    lines = lines_of(rule, size, steps, pictures, forwards)
     inputs = {
         "model": spec.model,
         "width": spec.width,
         "height": spec.height,
         "steps": steps,
+        "further_forwards": forwards,
         "pictures": [list(one) for one in pictures],
         "rule": rule_values(rule),
         "lines": [asdict(line) for line in lines],
@@ -58,7 +60,8 @@ def price_again(inputs: dict[str, Any]) -> int:
     """Micro-credits, worked out from what a generation's row has kept."""
     pictures = [(width, height) for width, height in inputs["pictures"]]
     size = inputs["width"], inputs["height"]
-    return total_micro(lines_of(rule_from(inputs["rule"]), size, inputs["steps"], pictures))
+    forwards = inputs.get("further_forwards", 0)  # rows of before there were any lack it
+    return total_micro(lines_of(rule_from(inputs["rule"]), size, inputs["steps"], pictures, forwards))
 
 
 def credits_number(micro: int) -> float:

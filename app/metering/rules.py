@@ -10,7 +10,11 @@ from typing import Any, Literal
 MEBIPIXEL = 1 << 20
 
 Rounding = Literal["ceil", "exact"]
-Item = Literal["image", "first_megapixel", "further_megapixels", "input_megapixels", "further_steps"]
+Item = Literal[
+    "image", "first_megapixel", "further_megapixels", "input_megapixels", "further_steps", "further_forwards"
+]
+FORWARDS_A_STEP = 2
+"""Of a network that is guided: one for the prompt, one for the negative prompt. A forward beyond them costs that share of a step."""
 Size = tuple[int, int]
 """Width and height in pixels."""
 
@@ -19,7 +23,8 @@ Size = tuple[int, int]
 class Flat:
     """One price an image, whatever its size and whatever pictures it is made from.
 
-    Each step above `included_steps` adds that share of the price; None: steps cost nothing.
+    Each step above `included_steps` adds that share of the price, and each forward beyond a step's own a part of it; None: steps
+    and forwards cost nothing.
     """
 
     image_micro: int
@@ -36,7 +41,8 @@ class ByMegapixel:
         megapixel: pixels in a billed megapixel.
         input_each_max: megapixels that one sent picture counts for at most.
         input_total_max: megapixels that all sent pictures count for at most.
-        included_steps: each step above adds that share of the price; None: steps cost nothing.
+        included_steps: each step above adds that share of the price, and each forward beyond a step's own a part of it; None: steps
+            and forwards cost nothing.
     """
 
     first_micro: int
@@ -62,14 +68,21 @@ class Line:
     micro: int
 
 
-def lines_of(rule: Rule, size: Size, steps: int, pictures: Sequence[Size] = ()) -> tuple[Line, ...]:
-    """What one image of this size costs, in so many steps, made from these pictures."""
+def lines_of(
+    rule: Rule, size: Size, steps: int, pictures: Sequence[Size] = (), further_forwards: int = 0
+) -> tuple[Line, ...]:
+    """What one image of this size costs, in so many steps, made from these pictures, with forwards beyond the steps' own."""
     match rule:
         case Flat():
             lines = [Line("image", 1, rule.image_micro, rule.image_micro)]
         case ByMegapixel():
             lines = _by_megapixel(rule, size, pictures)
-    return (*lines, *_further_steps(rule.included_steps, steps, sum(line.micro for line in lines)))
+    price_micro = sum(line.micro for line in lines)
+    more = (
+        *_further_steps(rule.included_steps, steps, price_micro),
+        *_further_forwards(rule.included_steps, further_forwards, price_micro),
+    )
+    return (*lines, *more)
 
 
 def total_micro(lines: Sequence[Line]) -> int:
@@ -115,6 +128,13 @@ def _further_steps(included: int | None, steps: int, price_micro: int) -> tuple[
         return ()
     each = _ceil_div(price_micro, included)
     return (Line("further_steps", steps - included, each, (steps - included) * each),)
+
+
+def _further_forwards(included: int | None, forwards: int, price_micro: int) -> tuple[Line, ...]:
+    if included is None or not forwards:
+        return ()
+    each = _ceil_div(price_micro, included * FORWARDS_A_STEP)
+    return (Line("further_forwards", forwards, each, forwards * each),)
 
 
 def _ceil_div(number: int, divisor: int) -> int:

@@ -12,6 +12,7 @@ import torch
 from models.pipeline.components import Components
 from models.pipeline.conditions import start
 from models.pipeline.denoising import StepInput, advance
+from models.pipeline.guiding import Guiding
 from models.pipeline.loading import load_components
 from models.pipeline.request import request_for
 from models.pipeline.sd import SdComponents
@@ -27,6 +28,9 @@ ASKED: list[dict[str, Any]] = [
     {"timesteps": (999, 10)},
     {"guidance": 1.0},
     {"guidance": 9.0},
+    {"guiding": Guiding("apg", momentum=-0.5)},
+    {"guiding": Guiding("cfg_zero_star", rescale=0.5, zero_steps=1)},
+    {"guiding": Guiding(pag_scale=3.0, end=0.5)},
 ]
 
 

@@ -2,6 +2,7 @@
 
 from app.api.bfl.schemas.controls import ControlledInputs
 from app.api.bfl.schemas.fields import Dials, ImageToImage, Masked, NegativePrompt, RequiredPrompt, Sides
+from app.api.bfl.schemas.guiding import GuidanceFields
 from app.api.bfl.schemas.image_prompts import ImagePromptInputs
 from app.api.bfl.schemas.prompts import PromptReading
 from app.api.bfl.schemas.tools import FillInputs
@@ -13,6 +14,7 @@ class DiffusionInputs(
     PromptReading,
     Sides,
     Dials,
+    GuidanceFields,
     ImageToImage,
     Masked,
     ImagePromptInputs,
@@ -21,5 +23,7 @@ class DiffusionInputs(
     """`/v1/sd-1.5`, `/v1/sdxl`."""
 
 
-class DiffusionFillInputs(NegativePrompt, PromptReading, FillInputs, ImagePromptInputs, ControlledInputs):
+class DiffusionFillInputs(
+    NegativePrompt, PromptReading, GuidanceFields, FillInputs, ImagePromptInputs, ControlledInputs
+):
     """`/v1/sd-1.5-inpainting`, `/v1/sdxl-inpainting`: networks that see what remains of a picture beside its mask."""

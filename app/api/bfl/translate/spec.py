@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from app.api.bfl.schemas.fields import Inputs, Sides
 from app.api.bfl.size import Asked, Size, drawn_size, extended_size
+from app.api.bfl.translate.guiding import guiding_of
 from app.api.bfl.translate.pictures import pictures_for
 from app.api.bfl.translate.prompts import reading_of
 from app.api.bfl.translate.ratio import asked_ratio
@@ -32,6 +33,7 @@ def to_spec(body: Inputs, model: Resolved, pictures: Sequence[Sent] = ()) -> Gen
     negative_prompt = used_negative_prompt(body, model.runs)
     task = task_of(body, pictures, model)
     width, height = _size(body, pictures, task["margins"], model)
+    sampling = sampling_of(body, model)
     return GenerationSpec(
         model=model.row.name,
         network=model.network or model.runs.name,
@@ -47,7 +49,8 @@ def to_spec(body: Inputs, model: Resolved, pictures: Sequence[Sent] = ()) -> Gen
         inputs=tuple(one.image for one in pictures),
         output_format=body.output_format or model.row.default_format,
         deterministic=bool(body.deterministic),
-        **sampling_of(body, model),
+        **sampling,
+        guiding=guiding_of(body, model, sampling["steps"]),
         previews=bool(body.previews),
         embed_metadata=body.embed_metadata,
         **task,

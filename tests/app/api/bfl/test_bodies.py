@@ -61,7 +61,11 @@ KLEIN_BASE = Route(
 )  # fmt: skip
 PRO_2 = Route(f"{FLUX2} {EIGHT}", {"prompt"}, {**JPEG, "disable_pup": False}, SAFETY, own=PICTURE_TASKS)
 LOOKED_AT = "image_prompt image_prompt_2 image_prompt_3 image_prompt_4 image_prompt_strength image_prompter"
-READ = "prompt_syntax clip_skip embeddings"
+GUIDED = (
+    "guidance_rule guidance_rescale guidance_start guidance_end guidance_schedule guidance_zero_steps "
+    "apg_parallel apg_threshold apg_momentum pag_scale pag_layers pag_adaptive_scale"
+)
+READ = f"prompt_syntax clip_skip embeddings {GUIDED}"
 SD = Route(
     f"prompt negative_prompt width height steps guidance {READ} controls {LOOKED_AT} {TAIL}", {"prompt"},
     {**JPEG, "steps": 50, "guidance": 7.5},
