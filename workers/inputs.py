@@ -46,7 +46,7 @@ def _controls(spec: GenerationSpec, pictures: Pictures) -> tuple[Control, ...]:
     """Every ControlNet with the picture of its place."""
     followed = _of(pictures, "controlnet")
     return tuple(
-        Control(control.network, picture, control.scale, control.start, control.end)
+        Control(control.network, picture, control.scale, control.start, control.end, control.mode)
         for control, picture in zip(spec.controls, followed, strict=True)
     )
 

@@ -39,7 +39,10 @@ _BFL_CONTROL_GUIDANCE = GuidanceLimits(default=30.0, min=1.0, max=100.0)
 
 _FLUX2 = Takes({"reference": 8, "image": 1, "mask": 1}, min_side=64, max_reference_ratio=8)
 _FLUX2_BASE = replace(_FLUX2, negative_prompt="guidance")
-_FLUX1 = Takes({"image": 1, "mask": 1, "image_prompt": 1}, negative_prompt="true_cfg", image_prompter=_REDUX)
+_FLUX1 = Takes(
+    {"image": 1, "mask": 1, "image_prompt": 1, "controlnet": 4}, negative_prompt="true_cfg", image_prompter=_REDUX,
+    control_family="flux-1",
+)  # fmt: skip
 _BFL_FLUX1_TAKES = Takes({"image_prompt": 1}, image_prompter=_REDUX)
 _KONTEXT = Takes({"reference": 1}, negative_prompt="true_cfg")
 _BFL_KONTEXT = Takes({"reference": 4})

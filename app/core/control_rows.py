@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from app.core.licences import APACHE, OPENRAIL, OPENRAIL_PLUS_PLUS, Licence
+from app.core.licences import APACHE, FLUX1_NON_COMMERCIAL, OPENRAIL, OPENRAIL_PLUS_PLUS, Licence
 
-ControlFamily = Literal["sd-1.5", "sdxl"]
+ControlFamily = Literal["sd-1.5", "sdxl", "flux-1"]
 ControlKind = Literal["ControlNet", "image adapter", "embedding"]
 
 
@@ -19,6 +19,7 @@ class ControlRow:
         licence: of its weights.
         kind: what it is for.
         is_pattern: whether nothing has this name but what is imported like it.
+        num_modes: of a union network, how many kinds of pictures it tells apart; a request says which.
     """
 
     name: str
@@ -26,6 +27,7 @@ class ControlRow:
     licence: Licence
     kind: ControlKind = "ControlNet"
     is_pattern: bool = False
+    num_modes: int | None = None
 
     def is_a(self, kind: ControlKind) -> bool:
         """Whether requests may name it as one of this kind."""
@@ -39,6 +41,8 @@ def _rows(family: ControlFamily, licence: Licence, *follows: str) -> tuple[Contr
 CONTROL_ROWS: tuple[ControlRow, ...] = (
     *_rows("sd-1.5", OPENRAIL, "canny", "depth", "lineart", "openpose", "scribble", "softedge", "tile"),
     *_rows("sdxl", OPENRAIL_PLUS_PLUS, "canny", "depth", "openpose"),
+    *_rows("flux-1", FLUX1_NON_COMMERCIAL, "canny", "depth"),
+    ControlRow("controlnet-union-flux-1", "flux-1", FLUX1_NON_COMMERCIAL, num_modes=10),
 )
 """ControlNets that are published. models.importing.controls has the same names."""
 

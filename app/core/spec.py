@@ -60,6 +60,8 @@ class Control(_Value):
     """Fraction of the steps after which it begins."""
     end: float = Field(default=1.0, gt=0, le=1, allow_inf_nan=False)
     """Fraction of the steps after which it has ended; above `start`."""
+    mode: int | None = Field(default=None, ge=0)
+    """What the picture shows, as a union network counts kinds; None for a network of one kind."""
 
 
 GuidanceRule = Literal["cfg", "cfg_zero_star", "apg"]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from models.control.flux1 import Flux1ControlNet
 from models.errors import UnsupportedInput
 from models.pipeline.components import AnyControlNet, Components, Steering, TextFeatures
 from models.pipeline.request import DrawRequest
@@ -48,6 +49,10 @@ def check_controls(components: Components, request: DrawRequest, controls: Contr
             raise UnsupportedInput(f"controls: there is no ControlNet {control.network!r} beside this network")
         if found.dtype is not components.dtype or not components.takes_control(found.network):
             raise UnsupportedInput(f"controls: {control.network} does not fit {components.spec.name}")
+        modes = found.network.control_params.num_modes if isinstance(found.network, Flux1ControlNet) else None
+        if (control.mode is None) != (modes is None) or (control.mode or 0) >= (modes or 1):
+            takes = "takes no mode" if modes is None else f"needs a mode, 0 to {modes - 1}"
+            raise UnsupportedInput(f"controls: {control.network} {takes}")
 
 
 def hints(components: Components, request: DrawRequest, controls: Controls, generator: torch.Generator) -> list[Tensor]:

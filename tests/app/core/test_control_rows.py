@@ -12,6 +12,7 @@ from app.core.control_rows import CONTROL_ROWS
 from app.core.errors import ConfigurationError
 from app.core.licences import OPENRAIL
 from app.core.operator_rows import OperatorRow, add_operator_row, load_catalog
+from models.control.flux1 import Flux1ControlParams
 from models.importing.controls import CONTROLS
 from models.specs import SD15, SDXL
 
@@ -20,8 +21,11 @@ UNETS = {"sd-1.5": SD15, "sdxl": SDXL}
 
 
 def test_imports_know_the_same_names_and_families() -> None:
-    assert {row.name: UNETS[row.family] for row in CONTROL_ROWS} == CONTROLS
-    assert {row.takes.control_family for row in CATALOG} - {None} == UNETS.keys()
+    for row in CONTROL_ROWS:
+        expected = UNETS.get(row.family, Flux1ControlParams(num_modes=row.num_modes))
+        assert CONTROLS[row.name] == expected
+    assert len(CONTROLS) == len(CONTROL_ROWS)
+    assert {row.takes.control_family for row in CATALOG} - {None} == {*UNETS, "flux-1"}
 
 
 def test_an_operators_own_is_of_the_family_of_what_it_is_like(tmp_path: Path) -> None:
@@ -47,6 +51,6 @@ def test_names_that_are_taken_or_none_are_refused(tmp_path: Path, name: str) -> 
 
 def test_a_controlnet_and_a_model_are_not_alike(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="is no model"):
-        installable(Settings(data_dir=tmp_path), "mine", "controlnet-canny-flux")
+        installable(Settings(data_dir=tmp_path), "mine", "controlnet-canny-flux-3")
     with pytest.raises(CommandError, match=f"known are .*{CANNY}"):
-        installable(Settings(data_dir=tmp_path), "controlnet-canny-flux", None)
+        installable(Settings(data_dir=tmp_path), "controlnet-canny-flux-3", None)

@@ -24,6 +24,10 @@ class ControlInput(Body):
     scale: Annotated[FiniteNumber | None, Field(description="Strength, 0 to 2.")] = 1.0
     start: Annotated[FiniteNumber | None, Field(description="Fraction of the steps after which it begins.")] = 0.0
     end: Annotated[FiniteNumber | None, Field(description="Fraction of the steps after which it has ended.")] = 1.0
+    mode: Annotated[
+        int | None,
+        Field(ge=0, description="What the picture shows, as a union network counts kinds. null = of one kind."),
+    ] = None
 
 
 class ControlledInputs(Inputs):

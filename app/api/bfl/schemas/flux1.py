@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import AliasChoices, Field
 
+from app.api.bfl.schemas.controls import ControlledInputs
 from app.api.bfl.schemas.fields import (
     Dials,
     FiniteNumber,
@@ -40,11 +41,11 @@ class ImagePromptStrength(Flux1Inputs):
     image_prompt_strength: Annotated[FiniteNumber | None, Field(description="0 to 1.")] = 1.0
 
 
-class DevInputs(TrueCfg, Masked, ImageToImage, Dials, ImagePromptStrength):
+class DevInputs(TrueCfg, Masked, ImageToImage, Dials, ImagePromptStrength, ControlledInputs):
     """`/v1/flux-dev` and `/v1/flux-krea-dev`. What BFL's body for flux-pro-1.1 lacks, but for the dials, is Darkroom's."""
 
 
-class SchnellInputs(TrueCfg, Masked, ImageToImage, Steps, ImagePromptStrength):
+class SchnellInputs(TrueCfg, Masked, ImageToImage, Steps, ImagePromptStrength, ControlledInputs):
     """`/v1/flux-schnell`: distilled, so guidance is no field of it."""
 
 

@@ -28,7 +28,19 @@ def _used(field: str, sent: ControlInput, model: Resolved) -> Control:
         message = f"{field}.start must be below {field}.end"
         raise InvalidRequest(message, field=f"{field}.start", value=start, limit=f"below {end:g}")
     scale = within(f"{field}.scale", 1.0 if sent.scale is None else sent.scale, 0, MAX_SCALE)
-    return Control(network=sent.network, scale=scale, start=start, end=end)
+    return Control(network=sent.network, scale=scale, start=start, end=end, mode=_used_mode(field, sent, model))
+
+
+def _used_mode(field: str, sent: ControlInput, model: Resolved) -> int | None:
+    """The kind of picture, exactly where the network tells kinds apart, or is the operator's own and might."""
+    most = model.controls[sent.network].num_modes
+    if most is None and sent.mode is not None:
+        message = f"{field}.mode: {sent.network} tells no kinds of pictures apart"
+        raise InvalidRequest(message, field=f"{field}.mode", value=sent.mode, limit="absent or null")
+    if most is not None and sent.mode is None:
+        message = f"{field}.mode: {sent.network} has to be told what the picture shows"
+        raise InvalidRequest(message, field=f"{field}.mode", value=None, limit=f"0 to {most - 1}")
+    return None if most is None or sent.mode is None else int(within(f"{field}.mode", sent.mode, 0, most - 1))
 
 
 def check_beside(field: str, name: str, model: Resolved, kind: ControlKind) -> None:

@@ -45,7 +45,7 @@ CONTROL = f"{TOOL} control_image preprocessed_image"
 CANNY = f"{CONTROL} canny_low_threshold canny_high_threshold"
 KONTEXT = f"prompt input_image input_image_2 input_image_3 input_image_4 aspect_ratio prompt_upsampling {TAIL}"
 PICTURE_TASKS = "image strength mask"
-FLUX1_TASKS = f"{PICTURE_TASKS} negative_prompt true_cfg_scale image_prompt_strength"
+FLUX1_TASKS = f"{PICTURE_TASKS} negative_prompt true_cfg_scale image_prompt_strength controls"
 
 JPEG = {"output_format": "jpeg"}
 SAFETY: Limits = {"safety_tolerance": (0, 6)}

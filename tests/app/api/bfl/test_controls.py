@@ -82,3 +82,15 @@ async def test_what_is_kept_of_the_request_has_no_picture(diffusion: Customer) -
     assert row.request["controls"] == [{"network": CANNY, "scale": 0.5}]
     assert row.request["controls.0.image"].keys() == {"sha256", "bytes"}
     assert EDGES[:40] not in json.dumps(row.request)
+
+
+async def test_flux1_takes_them_and_union_networks_are_told_what_the_picture_shows(run_api: RunApi) -> None:
+    union, canny = "controlnet-union-flux-1", "controlnet-canny-flux-1"
+    async with run_api() as api:
+        await api.install("flux-dev", union, canny)
+        ann = await api.account()
+        spec = await spec_of(ann, "flux-dev", controls=[following(union, mode=2), following(canny)])
+        assert [control.mode for control in spec.controls] == [2, None]
+        for control in (following(union), following(union, mode=10), following(canny, mode=0)):
+            answer = await ann.post("flux-dev", controls=[control])
+            assert (answer.status_code, "controls.0.mode" in answer.text) == (422, True)
