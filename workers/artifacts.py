@@ -4,11 +4,10 @@ are signed.
 Which encoder, and with which options, was chosen by measuring: tests/benchmarks/README.md, bench_tail.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import cv2
 from numpy import uint8
@@ -19,6 +18,7 @@ from app.core.spec import GenerationSpec
 from app.core.storage.base import CONTENT_TYPES
 from workers.provenance.generation_data import GenerationData
 from workers.provenance.manifest import manifest_of
+from workers.provenance.remembering import Signer
 from workers.provenance.software import software_version
 from workers.provenance.text_chunks import with_png_texts
 
@@ -36,12 +36,6 @@ _SAVE_OPTIONS: dict[Literal["jpeg", "webp"], dict[str, int]] = {
     # Little more than half the time of Pillow's default 4, for 1 % more bytes.
     "webp": {"quality": 95, "method": 2},
 }
-
-
-class Signer(Protocol):
-    """Whoever puts content credentials into files: workers.provenance.credentials, where its library is loaded."""
-
-    def signed(self, data: bytes, content_type: str, manifest: Mapping[str, Any]) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +69,7 @@ def encode(
 
 
 def signed(artifact: Artifact, spec: GenerationSpec, credentials: Signer) -> Artifact:
-    """The same picture with content credentials. Each signature is another: the same pixels give other bytes each time.
+    """The same picture with content credentials.
 
     Raises:
         SigningFailed: it cannot be signed.

@@ -2,16 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from app.core.config import Settings
 from app.core.spec import GenerationSpec
 from workers.provenance.certificates import signing_identity
 from workers.provenance.generation_data import GenerationData
+from workers.provenance.remembering import RememberingSigner, Signer
 from workers.provenance.software import software_version
-
-if TYPE_CHECKING:
-    from workers.provenance.credentials import Credentials
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ class Marks:
         embeds_data: whether files say how they were made where the request does not choose.
     """
 
-    credentials: "Credentials | None" = None
+    credentials: Signer | None = None
     embeds_data: bool = False
 
     def about(self, spec: GenerationSpec) -> GenerationData | None:
@@ -47,4 +45,5 @@ def open_marks(settings: Settings, now: datetime) -> Marks:
     # Here, because its native library is loaded with it, and not everybody signs.
     from workers.provenance.credentials import Credentials
 
-    return Marks(Credentials(signing_identity(settings, now), settings.provenance.timestamp_url), embeds_data)
+    credentials = Credentials(signing_identity(settings, now), settings.provenance.timestamp_url)
+    return Marks(RememberingSigner(credentials), embeds_data)
