@@ -24,6 +24,7 @@ from workers.provenance.certificates import VALID_FOR, SigningIdentity, own_iden
 from workers.provenance.credentials import PAUSE_S, Credentials
 from workers.provenance.manifest import COMPOSITE, GENERATED
 from workers.provenance.marks import open_marks
+from workers.provenance.remembering import Signer
 
 NOW = datetime.now(UTC)
 PIXELS = np.random.default_rng(0).integers(0, 256, (48, 80, 3), dtype=np.uint8)
@@ -35,7 +36,7 @@ def credentials() -> Credentials:
     return Credentials(IDENTITY)
 
 
-def result(credentials: Credentials, spec: GenerationSpec) -> tuple[Artifact, Artifact]:
+def result(credentials: Signer, spec: GenerationSpec) -> tuple[Artifact, Artifact]:
     """A picture before and after it was signed."""
     plain = encode(PIXELS, spec.output_format)
     return plain, signed(plain, spec, credentials)
