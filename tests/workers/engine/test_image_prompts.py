@@ -14,7 +14,7 @@ from models.pipeline.drawing import draw
 from models.pipeline.loading import load_adapter_prompter, load_components
 from models.pipeline.request import PictureInputs
 from models.pipeline.sd import SdComponents
-from tests.fixtures.tiny_image_adapters import tiny_adapter_folder
+from tests.fixtures.tiny_image_adapters import Projection, tiny_adapter_folder
 from tests.fixtures.tiny_sd import tiny_sd_folder
 from tests.models.pipeline.parity import SEES, picture
 from tests.workers.engine.fake_network import request
@@ -32,8 +32,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("networks")
     components = load_components(tiny_sd_folder(root / "tiny"))
     assert isinstance(components, SdComponents)
-    for name, projection in (("base", "base"), ("plus", "plus")):
-        tiny_adapter_folder(root / name, projection, components.unet.params, seed=1)
+    projections: tuple[Projection, ...] = ("base", "plus")
+    for projection in projections:
+        tiny_adapter_folder(root / projection, projection, components.unet.params, seed=1)
     return root
 
 
