@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import torch
 from PIL import Image, UnidentifiedImageError
@@ -27,6 +27,7 @@ from models.images import upright
 from models.noise import MAX_SEED
 from models.pipeline.components import Components
 from models.pipeline.drawing import draw
+from models.pipeline.guiding import Guiding, RuleName
 from models.pipeline.image_prompts import NO_PROMPTERS, Prompters
 from models.pipeline.loading import DTYPES, MemoryPlan, load_components, load_prompter
 from models.pipeline.reading import PromptSyntax
@@ -48,6 +49,10 @@ class Arguments(NamedTuple):
     negative_prompt: str | None
     prompt_syntax: PromptSyntax
     clip_skip: int
+    guidance_rule: RuleName
+    guidance_rescale: float
+    pag_scale: float
+    pag_layer: list[str]
     embedding: list[Path]
     out: Path
     image: list[Path]
@@ -112,6 +117,7 @@ def parsed(argv: Sequence[str] | None = None) -> Arguments:
     parser.add_argument("--dtype", choices=sorted(DTYPES))
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     parser.add_argument("--query-chunk", type=_whole(1, 1 << 20), help="queries that attend at a time, to save memory")
+    _add_guidance(parser)
     return Arguments(**vars(parser.parse_args(argv)))
 
 
@@ -131,6 +137,21 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         help="repeatable: folder of a textual inversion as an import makes it",
+    )
+
+
+def _add_guidance(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--guidance-rule", choices=get_args(RuleName), default="cfg", help="against the negative prompt"
+    )
+    parser.add_argument(
+        "--guidance-rescale", type=float, default=0.0, help="0 to 1: against colours that are too strong"
+    )
+    parser.add_argument(
+        "--pag-scale", type=float, default=0.0, help="Stable Diffusion: perturbed attention; 3 is usual"
+    )
+    parser.add_argument(
+        "--pag-layer", action="append", default=[], help='repeatable: a block to perturb; default: "mid"'
     )
 
 
@@ -235,6 +256,12 @@ def _request(components: Components, arguments: Arguments) -> DrawRequest:
         negative_prompt=arguments.negative_prompt,
         prompt_syntax=arguments.prompt_syntax,
         clip_skip=arguments.clip_skip,
+        guiding=Guiding(
+            arguments.guidance_rule,
+            rescale=arguments.guidance_rescale,
+            pag_scale=arguments.pag_scale,
+            pag_layers=tuple(arguments.pag_layer) or ("mid",),
+        ),
         embeddings=tuple(map(str, arguments.embedding)),
         seed=arguments.seed,
         width=arguments.width or width,

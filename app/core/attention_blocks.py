@@ -13,12 +13,13 @@ _LEVELS: Mapping[ControlFamily, Mapping[str, Mapping[int, int]]] = {
     "sdxl": {"down_blocks": {1: 2, 2: 2}, "up_blocks": {0: 3, 1: 3}},
 }
 """Transformers of each level that has any."""
+_NO_LEVELS: Mapping[str, Mapping[int, int]] = {}
 _WAYS = {"down": "down_blocks", "mid": "mid_block", "up": "up_blocks"}
 
 
 def attention_blocks(family: ControlFamily | None) -> frozenset[str]:
     """Every block of a family that attends, and what is made up of such; none for families without a UNet."""
-    ways = _LEVELS.get(family, {}) if family is not None else {}
+    ways = _NO_LEVELS if family is None else _LEVELS.get(family, _NO_LEVELS)
     names = {"mid_block", "mid_block.attentions.0"} if ways else set[str]()
     for way, levels in ways.items():
         names.add(way)

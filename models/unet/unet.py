@@ -10,6 +10,7 @@ Time: steps of training, 0 to 999, the last being pure noise; they need not be w
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -222,7 +223,8 @@ class Unet(Encoder):
 
     def self_attentions(self) -> Iterator[tuple[str, SelfAttention]]:
         """All of them by the names of their modules, in the order of their places."""
-        for name, module in self.named_modules():
+        named = cast("Iterator[tuple[str, nn.Module]]", self.named_modules())  # torch leaves it untyped
+        for name, module in named:
             if isinstance(module, SelfAttention):
                 yield name, module
 
