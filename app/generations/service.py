@@ -16,7 +16,7 @@ from app.core.db.prepared import Prepared
 from app.core.db.sending import run, run_many
 from app.core.db.tables.generation import Generation
 from app.core.db.tables.task import Task
-from app.core.errors import InsufficientCredits, ModelUnavailable
+from app.core.errors import InsufficientCredits, ModelUnavailable, ModerationUnavailable
 from app.core.ids import new_id
 from app.core.metrics import GENERATIONS_SUBMITTED
 from app.core.spec import MAX_SEED, GenerationSpec
@@ -74,7 +74,13 @@ async def submit(parts: Gateway, order: Order, respond: Respond) -> Answer:
     Raises ModelUnavailable, ModerationUnavailable, QueueFull, InsufficientCredits, IdempotencyMismatch or what `admit` raises; then nothing has happened.
     """
     # Before the transaction: a classifier takes its time.
-    verdict = await judged(parts, order.spec, order.safety_tolerance)
+    try:
+        verdict = await judged(parts, order.spec, order.safety_tolerance)
+    except ModerationUnavailable:
+        earlier = await _answered_before(parts, order)
+        if earlier is None:
+            raise
+        return earlier
     now = parts.clock.utc_now()
     async with parts.work() as work:
         earlier = await _earlier_answer(work, order, now)
@@ -89,6 +95,12 @@ async def submit(parts: Gateway, order: Order, respond: Respond) -> Answer:
             await idempotency.keep(work.session, order.account_id, order.retryable, submitted.task_id, answer)
     GENERATIONS_SUBMITTED.labels(order.spec.model).inc(order.num_images)
     return answer
+
+
+async def _answered_before(parts: Gateway, order: Order) -> Answer | None:
+    """The answer to a request that needs no judgement any more."""
+    async with parts.work() as work:
+        return await _earlier_answer(work, order, parts.clock.utc_now())
 
 
 async def _earlier_answer(work: Work, order: Order, now: datetime) -> Answer | None:
