@@ -5,10 +5,11 @@
 
 import json
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema_rs import Draft202012Validator
 
 from app.api.bfl.schemas.bodies import body_of
 from app.api.described_examples import BODIES, RECORDED
@@ -19,6 +20,7 @@ from tests.fixtures.api import Api, Customer
 
 pytestmark = pytest.mark.anyio
 
+COPY = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
 UNRECORDED = {
     "GET /v1/tasks/{task_id}/events",
     "GET /v1/results/{generation_id}/{attempt}/sample.{extension}",
@@ -82,3 +84,10 @@ async def test_the_description_says_where_a_key_is_needed(api: Api) -> None:
         answer = await api.http.request(method, path.replace("{", "").replace("}", ""), json={})
         assert (answer.status_code in (401, 403)) == (path not in OPEN), (name, answer.status_code, answer.text)
         assert bool(operation["security"]) == (path not in OPEN)
+
+
+async def test_the_copy_in_docs_is_the_description(api: Api) -> None:
+    told = json.dumps(api.app.openapi(), indent=1, sort_keys=True) + "\n"
+    if RECORDS:
+        COPY.write_text(told)
+    assert json.loads(COPY.read_text()) == json.loads(told)

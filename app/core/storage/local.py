@@ -61,12 +61,13 @@ class LocalObjectStore:
 
 
 def _in_folder(folder: Path, act: Callable[[], None]) -> None:
-    """Do it with the folder there."""
+    """Do it with the folder there. Somebody else may remove it, empty, at any moment: even while it is being made, which then says
+    that it exists."""
     for is_last in (*[False] * (FOLDER_TRIES - 1), True):
-        folder.mkdir(parents=True, exist_ok=True)
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             act()
-        except FileNotFoundError:
+        except (FileNotFoundError, FileExistsError):
             if is_last:
                 raise
         else:

@@ -47,7 +47,7 @@ def living() -> tuple[int, int]:
     """Tensors that exist, and their bytes."""
     gc.collect()
     tensors = [one for one in gc.get_objects() if issubclass(type(one), torch.Tensor)]
-    return len(tensors), sum(one.nbytes for one in tensors)
+    return len(tensors), sum(one.numel() * one.element_size() for one in tensors)
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.errors import SamplingError, UnsupportedSampler
-from models.samplers.guidance import Branch, Guidance, Memory, Rule, Seen, Strength
+from models.samplers.guidance import Branch, Guidance, Memory, Moment, Rule, Seen, Strength
 from models.samplers.guidance_rules import AdaptiveProjected, ClassifierFree, PerturbedAttention, ZeroStar
 from models.samplers.methods import FLOW_METHODS, SD_METHODS, SDXL_METHODS
 from models.samplers.names import SAMPLER_NAMES, SCHEDULE_NAMES, choose
@@ -42,7 +42,7 @@ def run(schedule: Schedule, plan: Plan, prediction: Prediction, guidance: Guidan
     for evaluation in plan:
         latents, place = state.latents, (evaluation.step, schedule.num_steps)
         outputs = {branch: torch.sin(latents + index) for index, branch in enumerate(Branch)}
-        asked = {branch: outputs[branch] for branch in guidance.branches(*place)}
+        asked = {branch: outputs[branch] for branch in guidance.branches(Moment(*place))}
         output, memory = guidance.combined(Seen(latents, evaluation.at, prediction, *place), asked, memory)
         state = advance(evaluation, state, denoised(prediction, evaluation.at, latents, output))
     return state.latents
