@@ -37,6 +37,7 @@ def test_a_second_request_does_not_wait(new_service: NewService) -> None:
     assert service.remaining() == []
 
 
+@pytest.mark.prove
 def test_after_five_deaths_up_gives_up_and_says_why(new_service: NewService) -> None:
     service = started(new_service)
     killed: set[int] = set()

@@ -35,6 +35,7 @@ def test_an_idle_engine_may_stand_still_and_its_next_step_has_the_whole_time() -
     assert dog.is_hung(1, is_busy=True, now_s=5101.0)
 
 
+@pytest.mark.prove
 @pytest.mark.anyio
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_process_whose_steps_stand_still_ends_and_its_row_is_suspected_once_its_lease_is_over(

@@ -78,6 +78,7 @@ def test_a_licence_is_shown_and_must_be_accepted(darkroom: Run, tmp_path: Path) 
     assert not (tmp_path / "models").exists()
 
 
+@pytest.mark.prove
 def test_what_the_child_refuses_ends_the_command_and_adds_no_row(darkroom: Run, tmp_path: Path) -> None:
     refused = darkroom("models", "import", str(tmp_path / "missing"), "--as", "mine", "--like", "flux-nano")
     assert refused.exit_code == 1

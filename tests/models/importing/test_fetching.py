@@ -110,6 +110,7 @@ print(fetch("net", sys.argv[2], WebPlace(sys.argv[1]), Path(sys.argv[3])))
 """
 
 
+@pytest.mark.prove
 def test_processes_at_the_same_time_fetch_once(tmp_path: Path) -> None:
     into = tmp_path / "models"
     total = shipped(tmp_path / "source")

@@ -57,6 +57,7 @@ def test_a_single_file_draws_what_its_folder_draws(
     assert largest(again, expected) <= 1
 
 
+@pytest.mark.prove
 def test_the_refiner_in_one_file_draws_what_its_folder_draws(bring: Import, tmp_path: Path) -> None:
     """It has the second text encoder alone, in the place of the first."""
     folder, base = tiny_sd_folder(tmp_path / "refiner", "refiner"), tiny_sd_folder(tmp_path / "base", "refiner", seed=1)
@@ -71,6 +72,7 @@ def test_the_refiner_in_one_file_draws_what_its_folder_draws(bring: Import, tmp_
     assert largest(ours(other, PROMPT, **asked), theirs(oracle, prompt=PROMPT, generator=generator(), **fields)) <= 1
 
 
+@pytest.mark.prove
 def test_a_file_in_float16_draws_in_float16(
     bring: Import, folders: dict[str, tuple[Path, Path]], tmp_path: Path
 ) -> None:
@@ -134,6 +136,7 @@ def test_published_names_stand_for_published_sizes(bring: Import, folders: dict[
         bring(folders["sd15"][0], None, "sd-1.5")
 
 
+@pytest.mark.prove
 def test_text_that_is_not_known_is_refused(
     bring: Import, folders: dict[str, tuple[Path, Path]], tmp_path: Path
 ) -> None:

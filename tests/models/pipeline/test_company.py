@@ -79,12 +79,20 @@ def drawn_together(components: Components, requests: Sequence[DrawRequest]) -> l
     return [pictures[index] for index in range(len(requests))]
 
 
+DTYPES = [
+    pytest.param(torch.float32, id="float32"),
+    pytest.param(
+        torch.bfloat16, id="bfloat16", marks=pytest.mark.prove
+    ),  # slow where the processor has no such products
+]
+
+
 def decibels(one: Pixels, other: Pixels) -> float:
     """Peak signal-to-noise ratio."""
     return float(10 * np.log10(255**2 / max(float(np.square(one - other).mean()), 1e-12)))
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_a_picture_is_the_same_in_any_company(folders: dict[str, Path], family: str, dtype: torch.dtype) -> None:
     components = load_components(folders[family], dtype=dtype)

@@ -42,7 +42,7 @@ SOURCE = picture(96, 64, 3)
 OTHER = ImageOps.invert(SOURCE.transpose(Image.Transpose.ROTATE_180))
 
 
-@pytest.fixture(scope="module", params=[0, 1])
+@pytest.fixture(scope="module", params=[0, pytest.param(1, marks=pytest.mark.prove)])
 def seed(request: pytest.FixtureRequest) -> int:
     return request.param
 

@@ -232,6 +232,7 @@ def test_the_order_of_references_matters_and_is_diffusers(base: Pair) -> None:
     assert largest(base.drawn(case, REFERENCES[::-1]), expected) <= 1
 
 
+@pytest.mark.prove
 def test_a_reference_beyond_a_megapixel_is_shrunk_as_diffusers_shrinks_it(base: Pair) -> None:
     case, images = Case(num_steps=1, guidance=1.0), (picture(1300, 1000),)
     assert largest(base.drawn(case, images), base.theirs(case, images)) <= 1

@@ -123,6 +123,7 @@ def tensor_bytes() -> int:
     return sum(found.numel() * found.element_size() for found in tensors)
 
 
+@pytest.mark.prove
 def test_where_memory_is_short_controls_take_turns_and_none_goes_that_runs(root: Path) -> None:
     one = max(weight_bytes(load_control(root / name, "meta")) for name in SEEDS)
     budget_bytes = weight_bytes(load_components(root / "tiny", "meta")) + one

@@ -21,7 +21,11 @@ from workers.engine.row import Request
 from workers.engine.scheduler import Scheduler
 
 
-@pytest.fixture(scope="module", params=[torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+@pytest.fixture(
+    scope="module",
+    params=[torch.float32, pytest.param(torch.bfloat16, marks=pytest.mark.prove)],
+    ids=["float32", "bfloat16"],
+)
 def components(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Components:
     return load_components(tiny_klein_folder(tmp_path_factory.mktemp("networks") / "tiny"), dtype=request.param)
 
