@@ -27,7 +27,10 @@ UNSERVED = (
         ),
         "quantised with separate scales; not read here, use the file in bfloat16",
     ),
-    Unserved(re.compile(r"^(controlnet_x_embedder|controlnet_blocks\.0)\."), "a ControlNet of FLUX.1, whose file alone does not tell all sizes; give the folder that has its config.json"),
+    Unserved(
+        re.compile(r"^(controlnet_x_embedder|controlnet_blocks\.0)\."),
+        "a ControlNet of FLUX.1, whose file alone does not tell all sizes; give the folder that has its config.json",
+    ),
     Unserved(re.compile(r"(^|\.)distilled_guidance_layer\."), "Chroma's transformer; not served"),
     Unserved(re.compile(r"(^|\.)joint_blocks\.0\.|^pos_embed\.proj\.weight$"), "SD 3's transformer; not served"),
     Unserved(re.compile(r"^(vision_model\.)?embeddings\.class_embedding$"), "CLIP's vision encoder; not served"),

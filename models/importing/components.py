@@ -232,8 +232,8 @@ def _controlnet(path: Path, found: Detected, _pattern: Path | None) -> Converted
 
 def _image_adapter(path: Path, _found: Detected, _pattern: Path | None) -> Converted:
     image_adapter.load_image_adapter_file(path, "meta")
-    (name,) = adapter_folder.ADAPTER_COMPONENTS[adapter_folder.ADAPTER]
-    return {"_class_name": name}, kept(TensorFiles.of_file(path))
+    names = adapter_folder.ADAPTER_COMPONENTS[adapter_folder.ADAPTER]
+    return {"_class_name": names[0]}, kept(TensorFiles.of_file(path))
 
 
 CONVERTERS: Mapping[tuple[str, Kind], Callable[[Path, Detected, Path | None], Converted]] = {

@@ -143,8 +143,8 @@ def _check_replicate(client: Replicate) -> None:
     made.wait()
     assert made.status == "succeeded"
     uploaded = io.BytesIO(pictures[0])  # the client sends it to /v1/files, and its address in the input
-    again = client.run("darkroom/flux-nano", input={"prompt": "a green apple", "input_image": uploaded})
-    assert is_no_flat_colour(opened(httpx.get(again[0], trust_env=False).content))
+    (again,) = client.run("darkroom/flux-nano", input={"prompt": "a green apple", "input_image": uploaded})
+    assert is_no_flat_colour(opened(httpx.get(again, trust_env=False).content))
     with pytest.raises(ReplicateError, match="prompt"):
         client.predictions.create(version="flux-nano", input={})
 

@@ -1,5 +1,6 @@
 """Guidance of rows: rescale and perturbed attention against Diffusers' pipelines, and rules that share the engine's forwards."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ RULES: list[tuple[float, Guiding]] = [
 
 def requests(components: Components) -> list[DrawRequest]:
     return [
-        request_for(components.defaults, PROMPT, guidance=scale, guiding=guiding, **ASKED | {"seed": seed})
+        replace(request_for(components.defaults, PROMPT, guidance=scale, guiding=guiding, **ASKED), seed=seed)
         for seed, (scale, guiding) in enumerate(RULES)
     ]
 
