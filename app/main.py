@@ -39,6 +39,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     price_book = load_price_book(settings.prices.file, [row.name for row in catalog.rows], likes)
     app = DescribedApp(
         catalog,
+        serves_anonymous=bool(settings.free.anonymous),
         lifespan=lifespan_of(settings, catalog, price_book, clock),
         dependencies=[Depends(count_read)],
         docs_url=None,

@@ -24,9 +24,10 @@ credits of a cent; only what is delivered is charged."""
 class DescribedApp(FastAPI):
     """An application that describes itself as its clients see it."""
 
-    def __init__(self, catalog: Catalog, **options: Any) -> None:
+    def __init__(self, catalog: Catalog, *, serves_anonymous: bool, **options: Any) -> None:
         super().__init__(title="Darkroom", summary=SUMMARY, description=ABOUT, **options)
         self._catalog = catalog
+        self._serves_anonymous = serves_anonymous
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
@@ -35,6 +36,6 @@ class DescribedApp(FastAPI):
             openai.describe_bodies(description)
             replicate.describe_bodies(description)
             describe_refusals(description)
-            describe_keys(description)
+            describe_keys(description, self._catalog, serves_anonymous=self._serves_anonymous)
             describe_examples(description, self._catalog, PREFIX)
         return super().openapi()

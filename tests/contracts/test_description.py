@@ -16,7 +16,7 @@ from app.api.described_examples import BODIES, RECORDED
 from app.api.described_keys import OPEN, SIGNED
 from app.api.described_refusals import METHODS
 from tests.contracts.conversation import held
-from tests.fixtures.api import Api, Customer
+from tests.fixtures.api import Api, Customer, RunApi
 
 pytestmark = pytest.mark.anyio
 
@@ -76,14 +76,18 @@ async def test_every_kind_of_body_has_a_request_that_its_schema_takes(api: Api) 
         body_of(row).model_validate(BODIES[row.body])
 
 
-async def test_the_description_says_where_a_key_is_needed(api: Api) -> None:
-    for name, operation in operations(api).items():
-        method, path = name.split(" ")
-        if path in SIGNED:
-            continue
-        answer = await api.http.request(method, path.replace("{", "").replace("}", ""), json={})
-        assert (answer.status_code in (401, 403)) == (path not in OPEN), (name, answer.status_code, answer.text)
-        assert bool(operation["security"]) == (path not in OPEN)
+@pytest.mark.parametrize("anonymous", [False, True])
+async def test_the_description_says_where_a_key_is_needed(run_api: RunApi, anonymous: bool) -> None:
+    async with run_api(free={"anonymous": anonymous}) as api:
+        for name, operation in operations(api).items():
+            method, path = name.split(" ")
+            if path in SIGNED or "501" in operation["responses"]:
+                continue
+            answer = await api.http.request(method, path.replace("{", "").replace("}", ""), json={})
+            is_refused, security = answer.status_code in (401, 403), operation["security"]
+            assert is_refused == (path not in OPEN and {} not in security), (name, answer.status_code, answer.text)
+            assert bool(security) == (path not in OPEN)
+            assert anonymous or {} not in security
 
 
 async def test_the_copy_in_docs_is_the_description(api: Api) -> None:
