@@ -27,6 +27,7 @@ from app.egress.pictures import PictureFetcher
 from app.generations.sweeper import Sweeper
 from app.generations.waiting import Waiters
 from app.generations.watching import Watchers
+from app.limits.gcra import MemoryBurstStore
 from app.limits.opening import open_bursts
 from app.metering.price_book import PriceBook
 from app.moderation.opening import open_moderator
@@ -96,7 +97,8 @@ async def _open(
         presigner=open_presigner(settings),
     )
     app.state.gateway, app.state.key_uses, app.state.progress = parts, key_uses, progress
-    app.state.bursts, app.state.waiters, app.state.watchers = open_bursts(settings.redis, stack), waiters, watchers
+    app.state.bursts, app.state.reads = open_bursts(settings.redis, stack), MemoryBurstStore()
+    app.state.waiters, app.state.watchers = waiters, watchers
     await _in_background(
         stack,
         _receive(events, progress, waiters, watchers),

@@ -47,17 +47,17 @@ async def count_submit(request: Request, parts: Gateway, account_id: str) -> Non
     """
     limits = parts.settings.limits
     try:
-        request.state.receipt = await _count(request, parts, submit_limit(limits), account_id)
+        request.state.receipt = await _count(_shared(request), parts, submit_limit(limits), account_id)
     except RateLimited:
         if not await is_sent_again(request, parts.database, account_id, parts.clock.utc_now()):
             raise
-        await _count(request, parts, poll_limit(limits), account_id)
+        await _count(_own(request), parts, poll_limit(limits), account_id)
 
 
 async def count_estimate(request: Request, parts: Parts) -> None:
     """A dependency: what costs nothing and needs no key, but may bring pictures, counts as a submit would, by caller."""
     caller = _reader(request, parts.settings.gateway.trusted_proxies)
-    await _count(request, parts, submit_limit(parts.settings.limits), f"estimate:{caller}")
+    await _count(_shared(request), parts, submit_limit(parts.settings.limits), f"estimate:{caller}")
 
 
 async def count_read(request: Request, parts: Parts) -> None:
@@ -68,11 +68,20 @@ async def count_read(request: Request, parts: Parts) -> None:
     path = request.url.path
     if request.method in READING_METHODS and path.startswith(LIMITED_PREFIX) and not path.startswith(RESULTS_PREFIX):
         caller = _reader(request, parts.settings.gateway.trusted_proxies)
-        await _count(request, parts, poll_limit(parts.settings.limits), caller)
+        await _count(_own(request), parts, poll_limit(parts.settings.limits), caller)
 
 
-async def _count(request: Request, parts: Gateway, limit: BurstLimit, caller: str) -> Receipt:
-    store: BurstStore = request.app.state.bursts
+def _shared(request: Request) -> BurstStore:
+    """Where all gateways count together."""
+    return request.app.state.bursts
+
+
+def _own(request: Request) -> BurstStore:
+    """Where this gateway counts. A read costs its gateway alone, and less than asking Redis whether it may be answered."""
+    return request.app.state.reads
+
+
+async def _count(store: BurstStore, parts: Gateway, limit: BurstLimit, caller: str) -> Receipt:
     verdict = await store.take(limit, caller, parts.clock.monotonic_s())
     note(_standing(limit, verdict))
     if not verdict.passes:

@@ -79,6 +79,7 @@ async def test_with_redis_a_submit_leaves_a_ticket_and_progress_arrives(
                     await asyncio.sleep(0.001)
             while (await api.http.get(task["polling_url"])).json()["progress"] != 0.5:
                 worker.publish(Progress(claim.generation_id, 8, 16))
+                await asyncio.sleep(0.01)  # a poll takes no turn of the loop, and the news needs one
         await worker.close()
 
 

@@ -118,8 +118,16 @@ async def test_without_redis_each_gateway_counts_alone_and_together_again_when_i
     assert await passes(one, 9, now_s=LONGEST_DELAY_S) + await passes(other, 9, now_s=LONGEST_DELAY_S) == 5
 
 
-async def test_two_gateways_count_one_customers_requests_together(run_api: RunApi, redis_server: RedisServer) -> None:
-    options = {"redis": {"url": redis_server.url}, "limits": {"poll_burst": 4, "polls_per_s": 0.001}}
+async def test_two_gateways_count_one_customers_submits_together_and_reads_each(
+    run_api: RunApi, redis_server: RedisServer
+) -> None:
+    limits = {"burst": 4, "submits_per_s": 0.001, "poll_burst": 4, "polls_per_s": 0.001}
+    options = {"redis": {"url": redis_server.url}, "limits": limits}
+    headers = {"x-key": "k"}
+    estimate = {"model": "flux-nano", "prompt": "a red apple"}
     async with run_api(**options) as one, run_api(**options) as other:
-        asked = [await api.http.get("/v1/pricing", headers={"x-key": "k"}) for api in (one, other) * 3]
-    assert [answer.status_code for answer in asked] == [200] * 4 + [429] * 2
+        gateways = (one, other) * 3
+        estimates = [await api.http.post("/v1/pricing/estimate", json=estimate, headers=headers) for api in gateways]
+        reads = [await api.http.get("/v1/pricing", headers=headers) for api in (*gateways, one, one)]
+    assert [answer.status_code for answer in estimates] == [200] * 4 + [429] * 2
+    assert [answer.status_code for answer in reads] == [200] * 7 + [429]
