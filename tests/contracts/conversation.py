@@ -47,6 +47,7 @@ class Conversation:
         """Ask as ann, or as another, and write it down under the path with its {names}."""
         address = path.format(**(names or {}))
         given = {} if body is None else {"json": body}
+        self.api.clock.advance(1)  # lists are in the order of time, and would be in any order within one moment
         answer = await self.api.http.request(method, address, headers=(by or self.ann).headers, **given)
         assert answer.is_success, f"{method} {address}: {answer.text}"
         is_json = answer.headers.get("content-type", "").startswith("application/json")
