@@ -87,7 +87,7 @@ async def complete(parts: Gateway, owner: Owner, file_id: str) -> File:
         try:
             await _fetch(parts, row, file)
             ready = await _stored(parts, owner, file_id, await asyncio.to_thread(look_at, file), file)
-        except BaseException as error:
+        except BaseException as error:  # a cancelled request too; it goes on
             await _after_failure(parts, file_id, error)
             raise
     await parts.store.delete(upload_key(file_id))
@@ -176,7 +176,7 @@ async def _ended_on_failure(parts: Gateway, file_id: str) -> AsyncGenerator[None
     """A file that could not be made ready takes no room of its account's."""
     try:
         yield
-    except BaseException:
+    except BaseException:  # a cancelled request too; it goes on
         async with parts.database.write() as session:
             await repository.end(session, file_id, parts.clock.utc_now())
         raise

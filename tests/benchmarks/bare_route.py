@@ -154,20 +154,20 @@ def create_bare(url: str, submit: Recording, poll: Recording) -> FastAPI:
 
     app = FastAPI(lifespan=lifespan)
 
-    @app.post("/v1/flux-nano")
-    async def submitted(body: Body) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
+    async def submitted(body: Body) -> dict[str, Any]:
         made: dict[str, Any] = {}
         for unit in submit.units:
             await replayers[0].run(unit, made)
         return {**submit.answer, "id": made["task"], "cost": body.steps}
 
-    @app.get("/v1/get_result")
-    async def polled(id: str) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
+    async def polled(id: str) -> dict[str, Any]:
         made: dict[str, Any] = {"task": id}
         for unit in poll.units:
             await replayers[0].run(unit, made)
         return {**poll.answer, "id": id}
 
+    app.add_api_route("/v1/flux-nano", submitted, methods=["POST"])
+    app.add_api_route("/v1/get_result", polled, methods=["GET"])
     return app
 
 

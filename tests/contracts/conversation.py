@@ -6,7 +6,7 @@ Identifiers, keys and signatures are made up anew each time, so they are written
 import json
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from app.auth.scopes import Scope
 from app.auth.service import create_key, open_account
@@ -180,9 +180,9 @@ async def _files(talk: Conversation) -> None:
 
 
 def _shortened(value: Any) -> Any:
-    """Lists of one or two, and no picture's whole bytes: an example is read by people."""
+    """Lists of one or two: an example is read by people."""
     if isinstance(value, dict):
-        return {name: _shortened(one) for name, one in value.items()}  # pyright: ignore[reportUnknownVariableType]
+        return {name: _shortened(one) for name, one in cast("dict[str, Any]", value).items()}
     if isinstance(value, list):
-        return [_shortened(one) for one in value[:2]]  # pyright: ignore[reportUnknownVariableType]
+        return [_shortened(one) for one in cast("list[Any]", value)[:2]]
     return value
